@@ -151,7 +151,7 @@ t.test("what makes every question fail ends the evaluation; answers so far are k
       return good(model, number)
     end)
     t.eq(t.raises("no route", run, p).kind, "network")
-    t.ok(#p.asked < 30, #p.asked)
+    t.ok(#p.asked < 40, #p.asked) -- those that were on their way beside answered ones
     local again = fake_provider(good)
     t.eq({ run(again).compared, #again.asked }, { 20, 20 })
   end)

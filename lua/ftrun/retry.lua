@@ -31,6 +31,7 @@ local passing_statuses = {
 ---@field sent boolean?       and whether any byte left
 ---@field garbled boolean?     the answer is a success, and cannot be read
 ---@field final boolean?      the answer's error code says that asking again is useless (no quota, say)
+---@field waited_s number?     of the attempt's time, what it waited for its turn: no patience is used up by that
 
 --- Seconds in "1s", "6m0s", "20ms", "1h2m3.5s"; nil for anything else.
 ---@param text string?
@@ -115,10 +116,10 @@ end
 ---@param attempt fun(): ftrun.Outcome
 ---@return ftrun.Outcome last
 function retry.run(o, attempt)
-  local started, n = time.monotonic(), 0
+  local started, n = time.monotonic(), 0 -- started: without the waits for turns
   while true do
     local outcome = attempt()
-    n = n + 1
+    n, started = n + 1, started + (outcome.waited_s or 0)
     local wait = retry.wait(outcome, n, { creates = o.creates, now = time.now(), random = math.random(),
       backoff_s = o.backoff_s, left_s = o.patience_s(outcome) - (time.monotonic() - started) })
     if not wait then return outcome end

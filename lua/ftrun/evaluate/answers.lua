@@ -1,15 +1,14 @@
 --- Answers of models, each kept on disk as soon as it is there: evaluation.jsonl in the run's folder. What was answered
 --- is not asked, and not paid for, again; what failed is.
+local ask = require "ftrun.ask"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
-local task = require "ft.task"
-local time = require "ft.time"
+local log = require "ft.log"
 
 local M = {}
 
 local MAX_BYTES = 1 << 30
-local AT_ONCE = 8       -- requests on their way
 local GIVE_UP = 20      -- failures in a row, after which a model's other rows are not asked
 
 ---@class ftrun.evaluate.Answer  a line of evaluation.jsonl
@@ -19,7 +18,7 @@ local GIVE_UP = 20      -- failures in a row, after which a model's other rows a
 ---@field answer string?
 ---@field finish_reason string?
 ---@field usage table?
----@field seconds number?       from question to answer, with the waits of what was tried again
+---@field seconds number?       from question to answer
 ---@field error string?         instead of an answer: nobody knows what the model would have said
 ---@field scores table?         by name
 
@@ -59,26 +58,16 @@ function Answers:of(model, row)
   return self.known[id(model, row.prompt_sha256)]
 end
 
--- A failure of one question. What makes every question fail ends the command: it can be started again.
-local function failure(e)
-  if not err.is(e) or e.kind ~= "provider" then error(e, 0) end
-  return e.message
-end
-
-local function ask(provider, model, row, settings)
-  local started = time.monotonic()
-  local ok, answer = pcall(provider.chat, provider, { model = model, messages = row.messages, tools = row.tools,
-    temperature = settings.temperature, seed = settings.seed })
-  local record = { row = row.row, model = model, prompt_sha256 = row.prompt_sha256,
-    seconds = time.monotonic() - started }
-  if not ok then
-    record.error = failure(answer)
+local function record_of(item, answer, e)
+  local record = { row = item.row.row, model = item.model, prompt_sha256 = item.row.prompt_sha256 }
+  if not answer then
+    record.error = e.message
   elseif answer.text == "" and not answer.refusal and not answer.finish_reason then
     record.error = "the provider's answer holds no choice"
   else
     -- a refusal is what the model said: it was asked, and did not do it
-    record.answer, record.finish_reason, record.usage = answer.refusal or answer.text, answer.finish_reason,
-      answer.usage
+    record.answer, record.finish_reason, record.usage, record.seconds = answer.refusal or answer.text,
+      answer.finish_reason, answer.usage, answer.seconds
   end
   return record
 end
@@ -96,7 +85,8 @@ local function missing(self, models, rows)
   return list
 end
 
---- Asks models what is missing, several questions at once. Raises what makes every question fail: no network, no key.
+--- Asks models what is missing, several questions at once. Raises what makes every question fail: no network, no key,
+--- no money.
 ---@param o { provider: table, models: string[], rows: ftrun.evaluate.Row[], settings: table,
 ---  progress: fun(done: integer, total: integer), at_once: integer? }
 ---@return integer asked
@@ -104,35 +94,33 @@ function Answers:ask(o)
   local list = missing(self, o.models, o.rows)
   if #list == 0 then return 0 end
   local file = err.check("system", fs.append(self.path))
-  local next_one, done, fatal, failures, workers = 1, 0, nil, {}, {}
-  local _ <close> = setmetatable({}, { __close = function()
-    for _, worker in ipairs(workers) do worker:cancel() end
-    file:close()
-  end })
-  local function one(item)
-    if (failures[item.model] or 0) >= GIVE_UP then
-      self:remember { row = item.row.row, model = item.model, prompt_sha256 = item.row.prompt_sha256,
-        error = ("not asked after %d failures in a row"):format(GIVE_UP) }
-      return
+  local _ <close> = setmetatable({}, { __close = function() file:close() end })
+  local asker <close> = ask.open { provider = o.provider, at_once = o.at_once, on_wait = log.warn }
+  local at, done, failures = 0, 0, {}
+  local function count()
+    done = done + 1
+    o.progress(done, #list)
+  end
+  local function next_request()
+    while at < #list do
+      at = at + 1
+      local item = list[at]
+      local row, model = item.row, item.model
+      if (failures[model] or 0) < GIVE_UP then
+        return { model = model, messages = row.messages, tools = row.tools, temperature = o.settings.temperature,
+          seed = o.settings.seed, item = item }
+      end
+      self:remember(record_of(item, nil, { message = ("not asked after %d failures in a row"):format(GIVE_UP) }))
+      count()
     end
-    local record = ask(o.provider, item.model, item.row, o.settings)
-    failures[item.model] = record.error and (failures[item.model] or 0) + 1 or 0
+  end
+  asker:each(next_request, function(request, answer, e)
+    local record = record_of(request.item, answer, e)
+    failures[record.model] = record.error and (failures[record.model] or 0) + 1 or 0
     err.check("system", file:write(json.encode(record) .. "\n", true))
     self:remember(record)
-  end
-  local function work()
-    while next_one <= #list and not fatal do
-      local item = list[next_one]
-      next_one = next_one + 1
-      local ok, e = pcall(one, item)
-      if not ok then fatal = fatal or e end
-      done = done + 1
-      o.progress(done, #list)
-    end
-  end
-  for i = 1, math.min(o.at_once or AT_ONCE, #list) do workers[i] = task.spawn(work) end
-  for _, worker in ipairs(workers) do worker:join() end
-  if fatal then error(fatal, 0) end
+    count()
+  end)
   return #list
 end
 

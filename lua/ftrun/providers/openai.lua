@@ -265,19 +265,26 @@ end
 
 --- One answer of a model; with on_text, its text comes in pieces while the model writes.
 ---@param o { model: string, messages: { role: string, content: string }[], temperature: number?, max_tokens: integer?,
----  seed: integer?, tools: table?, response_format: table?, on_text: (fun(piece: string))? }
+---  seed: integer?, tools: table?, response_format: table?, on_text: (fun(piece: string))?, pace: ftrun.Pace? }  pace:
+---  of one among many requests, as ask.lua sends them
 ---@return ftrun.Answer
 function Provider:chat(o)
   local body = { model = o.model, messages = json.array(o.messages), temperature = o.temperature,
     max_tokens = o.max_tokens, response_format = o.response_format, seed = o.seed, tools = o.tools }
   if not o.on_text then
-    return values.answer(self.wire:call("POST", "/chat/completions", { timeout_s = CHAT_S, body = body }))
+    local value, response = self.wire:call("POST", "/chat/completions", { timeout_s = CHAT_S, body = body,
+      pace = o.pace })
+    local answer = values.answer(value)
+    answer.seconds = response.seconds
+    return answer
   end
   body.stream, body.stream_options = true, { include_usage = true }
   local stream = Stream.new(self.title, o.on_text)
-  self.wire:send("POST", "/chat/completions", { timeout_s = CHAT_S, body = body,
+  local response = self.wire:send("POST", "/chat/completions", { timeout_s = CHAT_S, body = body, pace = o.pace,
     on_data = function(piece) stream:add(piece) end })
-  return stream:finish()
+  local answer = stream:finish()
+  answer.seconds = response.seconds
+  return answer
 end
 
 -- ---- batches of chat requests, at half the price and within a day ----

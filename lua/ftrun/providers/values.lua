@@ -154,6 +154,7 @@ end
 ---@field model string?
 ---@field id string?
 ---@field refusal string?
+---@field seconds number?   from the request to its whole answer, of the attempt that was answered
 
 ---@return ftrun.Answer
 function values.answer(w)

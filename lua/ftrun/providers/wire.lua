@@ -79,16 +79,22 @@ function Wire:fail_answer(what, response)
   })
 end
 
+---@class ftrun.Pace   for one of many requests
+---@field turn (fun(): ftrun.Turn)?  waits until an attempt may be made; the turn ends by being closed
+---@field patience_s (fun(outcome: ftrun.Outcome, usual: number): number)?  replaces retry.PATIENCE_S
+---@field on_retry fun(text: string)?
+
 --- Sends a request, again where that is allowed, and returns the answer of a success. Raises otherwise.
 ---@param method string
 ---@param path string  below the base URL, escaped
 ---@param o { query: table?, body: table?, parts: table?, creates: boolean?, timeout_s: number?, max_bytes: integer?,
----  on_progress: function?, stall_s: number?, output: string?, on_data: function?, json: boolean? }?  json: an answer
----  that is none is asked for again, for a short while; once on_data was called, the request is not repeated
+---  on_progress: function?, stall_s: number?, output: string?, on_data: function?, json: boolean?, pace: ftrun.Pace? }?
+---  json: an answer that is none is asked for again, for a short while; once on_data was called, the request is not
+---  repeated
 ---@return ft.http.Response
 function Wire:send(method, path, o)
   o = o or {}
-  local what = method .. " " .. path
+  local what, pace = method .. " " .. path, o.pace or {}
   if self.auth and not secrets.origin(self.auth.secret) then
     err.raise("setting", ("%s: %s is not set"):format(self.title, self.auth.secret),
       { advice = ("Put %s=... into the environment or into .env, or use --local."):format(self.auth.secret) })
@@ -109,17 +115,20 @@ function Wire:send(method, path, o)
   if self.loopback then options.proxy = false end
   local url = self.base_url .. path .. query_string(o.query)
   local outcome = retry.run({
-    what = self.title .. ": " .. what, creates = o.creates == true, on_retry = self.on_retry,
+    what = self.title .. ": " .. what, creates = o.creates == true, on_retry = pace.on_retry or self.on_retry,
     backoff_s = self.backoff_s,
     patience_s = function(outcome)
-      return retry.PATIENCE_S[outcome.garbled and "garbled" or outcome.response and "answered"
+      local usual = retry.PATIENCE_S[outcome.garbled and "garbled" or outcome.response and "answered"
         or self.loopback and "loopback" or self.reached and "known" or "new"]
+      return pace.patience_s and pace.patience_s(outcome, usual) or usual
     end,
   }, function()
+    local turn <close> = pace.turn and pace.turn()
     local response, message, code, sent = http.request(method, url, options)
     if response then self.reached = true end
+    if turn then turn:answer(response) end
     local failed = response and response.status >= 400
-    return { response = response, message = message, code = code, sent = sent,
+    return { response = response, message = message, code = code, sent = sent, waited_s = turn and turn.waited_s,
       garbled = o.json and response and not failed and type(json.decode(response.body)) ~= "table" or nil,
       final = told or failed and errors.find(response.status, error_of(response)).reaction == "stop" }
   end)
@@ -131,6 +140,7 @@ end
 
 --- The same, with the answer's JSON object.
 ---@return table
+---@return ft.http.Response
 function Wire:call(method, path, o)
   o = o or {}
   o.json = true
@@ -143,7 +153,7 @@ function Wire:call(method, path, o)
       { sent = true, status = response.status, request_id = request_id,
         advice = "Check that the base URL is the API's, with its version (…/v1)." })
   end
-  return value
+  return value, response
 end
 
 --- Raises: an answer tells of something made, and does not name it.
