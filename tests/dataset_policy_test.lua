@@ -225,7 +225,7 @@ t.test("what example returns is checked: roles, last message, weights, contents"
     { "row id=r1: messages[1].weight: expected 0 or 1, got 2; write 0 (not trained) or 1" })
   t.eq(fault 'ft.chat { user = "y", assistant = "x", weight = 0 }',
     { "row id=r1: messages: every answer has weight 0; give one answer weight 1, or remove the row" })
-  t.has(fault "42"[1], "row id=r1: expected an example (ft.chat { ... }), got 42; ")
+  t.has(fault "42"[1], "row id=r1: expected an example (ft.chat { ... } or its like), got 42; ")
   t.has(fault "{}"[1], "row id=r1: messages: the row has no messages; ")
   t.has(fault 'ft.chat { user = "\\xff", assistant = "x" }'[1], "row id=r1: messages[0].content: invalid UTF-8")
 end)

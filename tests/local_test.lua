@@ -409,7 +409,9 @@ t.test("bad requests are refused in OpenAI's shape, with what was expected", fun
   job({ suffix = ("x"):rep(65) }, "suffix", "invalid_value")
   job({ seed = -1 }, "seed", "invalid_value")
   job({ seed = 1.5 }, "seed", "invalid_value")
-  job({ method = { type = "dpo" } }, "method.type", "invalid_value", "supervised")
+  job({ method = { type = "dpo" } }, "method.type", "method_not_supported", "supervised")
+  job({ method = { type = "reinforcement", reinforcement = {} } }, "method.type", "method_not_supported")
+  job({ method = { type = "magic" } }, "method.type", "invalid_value", "supervised")
   job({ hyperparameters = { n_epochs = 2 } }, "hyperparameters", "invalid_value", "once")
   local many = {}
   for i = 1, 17 do many["k" .. i] = "v" end

@@ -125,7 +125,8 @@ t.test("a reference stays a reference, a plain setting gets its value or its def
         group = ft.env "FTRUN_TESTS" },
     }]]))
   t.eq(r.dataset.url, { env = "DATABASE_URL" })
-  t.eq(r.wandb, { project = "fallback", group = os.getenv "FTRUN_TESTS", log_datasets = false })
+  t.eq(r.wandb, { project = "fallback", group = os.getenv "FTRUN_TESTS", log_datasets = false,
+    openai_integration = false })
 end)
 
 t.test("a fault in a row names the line, also behind a tail call and with a NULL column", function()

@@ -17,7 +17,7 @@ local SIGNATURES = {
 }
 
 --- What the constructors of a key make.
-local MADE = { dataset = "ft.Source", score = "ft.Score" }
+local MADE = { dataset = "ft.Source", score = "ft.Score", grader = "ft.Grader" }
 
 -- Tables that are all alike have one class.
 local BELOW = { ["ft.Recipe.Gate"] = "ft.Recipe.Bar" }
@@ -66,6 +66,7 @@ local function class(name, d, doc, out)
     if f.default ~= nil then text = ("%s (default %s)"):format(text, words.show(f.default)) end
     lines[#lines + 1] = ("---@field %s%s %s  %s"):format(f[1], f.required and "" or "?", type_of(f, below), text)
     if f.type == "table" then class(below, f, BELOW[name] and "A bar of the gate." or f.doc, out) end
+    if f.type == "list" and f.item.fields then class(below, f.item, f.doc, out) end
     for _, a in ipairs(f.any or {}) do if a.tag then class("ft." .. class_name(a.tag), a, a.doc, out) end end
   end
   out[place] = table.concat(lines, "\n") .. "\n"

@@ -46,16 +46,18 @@ t.test("the file is Lua, and every type that it names is declared", function()
   for name in text:gmatch "ft%.%u[%w.]*" do t.ok(known[name:gsub("%.$", "")], name .. " is declared nowhere") end
 end)
 
-t.test("ft.chat takes the keys that are declared", function()
-  local keys = dsl:match "local CHAT = {(.-)}"
-  local declared, count = classes()["ft.Chat"], 0
-  for key in keys:gmatch "([%w_]+) = true" do
-    t.ok(declared[key], "ft.Chat." .. key)
-    count = count + 1
-  end
-  for _ in pairs(declared) do count = count - 1 end
-  t.eq(count, 0)
-end)
+for _, name in ipairs { "Chat", "Preference", "Reinforcement" } do
+  t.test(("ft.%s takes the keys that are declared"):format(name:lower()), function()
+    local keys = dsl:match("local " .. name:upper() .. " = {(.-)}")
+    local declared, count = classes()["ft." .. name], 0
+    for key in keys:gmatch '"([%w_]+)"' do
+      t.ok(declared[key], ("ft.%s.%s"):format(name, key))
+      count = count + 1
+    end
+    for _ in pairs(declared) do count = count - 1 end
+    t.eq(count, 0)
+  end)
+end
 
 t.test("what hooks see is declared", function()
   local spy = "function(v) local k = {} for name in pairs(v) do k[#k + 1] = name end"

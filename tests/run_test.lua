@@ -543,3 +543,45 @@ t.test("a job that failed is not measured", function()
     t.eq({ result.state, result.evaluation }, { "cancelled" })
   end)
 end)
+
+t.test("the checkpoint that the recipe asks for is the model: in the result, the lock file and run.json", function()
+  in_folder(function(start, provider, recipe, dir)
+    recipe.checkpoint = { metric = "full_valid_loss" }
+    function provider.checkpoints()
+      local list = {}
+      for i, loss in ipairs { 0.5, 0.2, 0.3 } do
+        list[i] = { id = "c" .. i, model = "ft:fake:ckpt-step-" .. i, step = i, metrics = { full_valid_loss = loss } }
+      end
+      return list
+    end
+    local result, ui = start()
+    t.eq(result.model, "ft:fake:ckpt-step-2")
+    t.eq(result.checkpoint, { metric = "full_valid_loss", best = "lowest", value = 0.2, step = 2, of = 3,
+      model = "ft:fake:ckpt-step-2" })
+    t.eq(runs.list()[1].model, "ft:fake:ckpt-step-2")
+    local lock = json.decode(fs.read(dir .. "/fake.lock.json"))
+    t.eq({ lock.model, lock.checkpoint.value }, { "ft:fake:ckpt-step-2", 0.2 })
+    t.has(table.concat(ui.notes, "\n"), "checkpoint step 2, full_valid_loss 0.2000, the lowest of 3 checkpoints")
+  end)
+end)
+
+t.test("without a checkpoint that has the number, the job's own model counts", function()
+  in_folder(function(start, _, recipe)
+    recipe.checkpoint = { metric = "full_valid_loss" }
+    t.eq(start().model, "ft:fake")
+  end)
+end)
+
+t.test("the best checkpoint is the lowest loss or the highest of anything else, and of equals the last", function()
+  local best = require "ftrun.best"
+  local list = {}
+  for i, v in ipairs { 0.4, 0.2, 0.2, 0.3 } do
+    list[i] = { model = "m" .. i, step = i, metrics = { valid_loss = v, reward = v, odd = i == 2 and 1 or nil } }
+  end
+  t.eq(best.pick(list, { metric = "valid_loss" }).model, "m3")
+  t.eq(best.pick(list, { metric = "reward" }).model, "m1")
+  t.eq(best.pick(list, { metric = "reward", best = "lowest" }).model, "m3")
+  t.eq({ best.pick(list, { metric = "odd" }).model, best.pick(list, { metric = "odd" }).of }, { "m2", 1 })
+  t.eq(best.pick(list, { metric = "none" }), nil)
+  t.eq(best.metrics(list), { "odd", "reward", "valid_loss" })
+end)

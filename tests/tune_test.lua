@@ -79,6 +79,38 @@ t.test("tune names what is missing: the file, --upload, a number", function()
   end)
 end)
 
+t.test("tune --method asks for preferences or reinforcement; a provider without them refuses by name", function()
+  with_provider(function(dir, env)
+    local pairs_of, asked = {}, {}
+    for i = 1, 12 do
+      local question = { { role = "user", content = "Q" .. i } }
+      pairs_of[i] = json.encode { input = { messages = question }, non_preferred_output = { { role = "assistant",
+        content = "no" } }, preferred_output = { { role = "assistant", content = "yes" } } } .. "\n"
+      asked[i] = json.encode { messages = question, answer = "a\n" .. i } .. "\n"
+    end
+    assert(fs.write(dir .. "/pairs.jsonl", table.concat(pairs_of)))
+    assert(fs.write(dir .. "/asked.jsonl", table.concat(asked)))
+    assert(fs.write(dir .. "/grader.json", json.encode { type = "score_model", name = "judge", model = "m",
+      input = { { role = "user", content = 'Is "{{sample.output_text}}"\nright?' } }, range = { 0, 1 } }))
+    local dpo = ftrun(dir, env, "tune", "-t", "pairs.jsonl", "--upload", "--method", "dpo", "--beta", "0.2", "--yes",
+      "--json")
+    t.eq(dpo.code, 8, dpo.err)
+    t.has(dpo.err, "method_not_supported, field method.type")
+    t.has(dpo.out, '"beta":0.2')
+    local graded = ftrun(dir, env, "tune", "-t", "asked.jsonl", "--validation-file", "asked.jsonl", "--upload",
+      "--method", "reinforcement", "--grader", "grader.json", "-m", "o4-mini", "--yes", "--json")
+    t.eq(graded.code, 8, graded.err)
+    local plan = json.decode(graded.out:match "[^\n]+").plan
+    t.eq(plan.request.grader.input[1].content, 'Is "{{sample.output_text}}"\nright?')
+    t.eq(#json.decode(ftrun(dir, env, "list", "--jobs", "--json").out), 0)
+    assert(fs.write(dir .. "/grader.json", '{"type":"multi"}'))
+    local multi = ftrun(dir, env, "tune", "-t", "asked.jsonl", "--upload", "--method", "reinforcement", "--grader",
+      "grader.json")
+    t.eq(multi.code, 2, multi.err)
+    t.has(multi.err, "no grader of the type 'multi'")
+  end)
+end)
+
 t.test("tune on the local provider needs neither --upload nor --monitor", function()
   with_provider(function(dir)
     local r = ftrun(dir, {}, "tune", "--local", "--training-file", "train.jsonl", "--n-epochs", "1", "--json")

@@ -58,6 +58,11 @@ end
 function M.problem(c, o)
   local max_usd = o.max_usd
   if not max_usd or c.free then return nil end
+  if c.unknown[#c.unknown] == "hours" then
+    return problem("no_price", ("the budget of %s cannot be kept: reinforcement is billed by the hour, and nobody "
+      .. "knows the hours before"):format(amounts.usd(max_usd)),
+      "Take the budget out of the recipe, and watch the job.")
+  end
   if not c.price then
     return problem("no_price", ("the budget of %s cannot be kept: ftrun knows no training price of %s")
       :format(amounts.usd(max_usd), o.model),

@@ -78,19 +78,20 @@ end
 ---@field usd ftrun.cost.Range?            nil when tokens or price are not known
 ---@field price { usd_per_million: number, date: string?, source: string }?
 ---@field free boolean?                    the provider takes no money
----@field unknown ("tokens"|"price")[]     what is missing for a price; empty when there is one
+---@field unknown ("tokens"|"price"|"hours")[]  what is missing for a price; empty when there is one
 
 --- The estimate for one training. Validation is not billed.
 ---@param o { model: string, provider: string, tokens_per_epoch: integer?, examples: integer?,
----  n_epochs: "auto"|integer, prices: table? }
+---  n_epochs: "auto"|integer, prices: table?, method: string? }  reinforcement is billed by the hour
 ---@return ftrun.Cost
 function M.estimate(o)
   local epochs = M.epochs(o.n_epochs, o.examples, o.provider)
-  local price = prices.training(o.provider, o.model, o.prices)
   local free = prices.free[o.provider]
+  local hourly = o.method == "reinforcement" and not free
+  local price = not hourly and prices.training(o.provider, o.model, o.prices) or nil
   local unknown = {}
   if not o.tokens_per_epoch and not free then unknown[#unknown + 1] = "tokens" end
-  if not price then unknown[#unknown + 1] = "price" end
+  if not price then unknown[#unknown + 1] = hourly and "hours" or "price" end
   local billed = o.tokens_per_epoch and map(epochs, function(n) return n * o.tokens_per_epoch end)
   local usd
   if free then

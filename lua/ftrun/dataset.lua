@@ -67,7 +67,19 @@ local function check_whole(self, recipe)
   end
 end
 
-local function enough(train, validation, self)
+-- Some methods take only so many.
+local function not_too_many(recipe, train, validation)
+  for side, made in pairs { train = train, validation = validation } do
+    local most = limits.most(recipe.method, side)
+    if most and made.lines > most then
+      err.raise("data", ("%s of %s rows; the method %s takes %d at most"):format(count(made.lines, "example"), side,
+        recipe.method, most), { code = "invalid_n_examples", advice = "Take fewer rows: --limit N, or another split." })
+    end
+  end
+end
+
+local function enough(recipe, train, validation, self)
+  not_too_many(recipe, train, validation)
   if train.lines >= limits.LEAST then return end
   local aside = {}
   if validation and validation.lines > 0 then aside[1] = ("%d validate"):format(validation.lines) end
@@ -117,7 +129,7 @@ local function prepare_files(recipe, pass, options)
     if pass.bad == 0 then sums[field] = writer.commit() end
   end
   check_whole(pass, recipe)
-  enough(sums.train, sums.validation, pass)
+  enough(recipe, sums.train, sums.validation, pass)
   return result(pass, { train = file(paths.train, sums.train), validation = file(paths.validation, sums.validation) }),
     names
 end
@@ -160,7 +172,7 @@ function M.prepare(recipe, options)
     train, validation = splits.move(train_path, validation_path, chosen)
     names = move_names(names, chosen)
   end
-  enough(train, validation, pass)
+  enough(recipe, train, validation, pass)
   validation = validation and file(validation_path, validation)
   return result(pass, { train = file(train_path, train), validation = validation, strata = split.shares() }), names
 end

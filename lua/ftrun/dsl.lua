@@ -49,6 +49,10 @@ end
 constructor "recipe"
 constructor "postgres"
 constructor "files"
+constructor "string_check"
+constructor "text_similarity"
+constructor "python"
+constructor "score_model"
 short_constructor("jsonl", "path")
 short_constructor("json_f1", "paths", true)
 short_constructor("classification", "labels", true)
@@ -98,58 +102,89 @@ function ft.json(text)
   return { ["@kind"] = "json", text = text }
 end
 
-local CHAT = { system = true, user = true, assistant = true, messages = true, tools = true, weight = true,
-  parallel_tool_calls = true }
+local CHAT = { "system", "user", "assistant", "weight", "messages", "tools", "parallel_tool_calls" }
+local PREFERENCE = { "system", "user", "messages", "preferred", "non_preferred", "tools", "parallel_tool_calls" }
+local REINFORCEMENT = { "system", "user", "messages", "item", "tools" }
+for _, keys in pairs { CHAT, PREFERENCE, REINFORCEMENT } do for _, key in ipairs(keys) do keys[key] = true end end
 local SPEAKERS = { "system", "developer", "user", "assistant", "tool" }
 
 -- { user = "..." } and { assistant = "...", weight = 0 } as messages; { role =, content = } stays
-local function message(m, i)
-  if type(m) ~= "table" then fail("chat", "messages[%d]: expected a table, got %s", i, show(m)) end
+local function message(name, m, i)
+  if type(m) ~= "table" then fail(name, "messages[%d]: expected a table, got %s", i, show(m)) end
   if m.role ~= nil then return m end
   local result
   for _, role in ipairs(SPEAKERS) do
     if m[role] ~= nil then
-      if result then fail("chat", "messages[%d] has two roles: %s and %s", i, result.role, role) end
+      if result then fail(name, "messages[%d] has two roles: %s and %s", i, result.role, role) end
       result = copy(m)
       result[role], result.role, result.content = nil, role, m[role]
     end
   end
-  if not result then fail("chat", 'messages[%d] has no role; write { user = "..." } or { role = "user", ... }', i) end
+  if not result then fail(name, 'messages[%d] has no role; write { user = "..." } or { role = "user", ... }', i) end
   return result
 end
 
---- One example: system, user and assistant texts; or messages = { ... } for several turns, with tools, weights, names.
-function ft.chat(t)
-  if type(t) ~= "table" then fail("chat", "expected a table, got %s", show(t)) end
+-- A text that an example must have, or may leave out.
+local function content_of(name, t, key, required)
+  local content = t[key]
+  if content == nil and not required then return nil end
+  if type(content) ~= "string" and type(content) ~= "table" then
+    fail(name, "%s: expected a text, got %s%s", key, show(content), content == nil and " (is the column NULL?)" or "")
+  end
+  return content
+end
+
+-- The messages of an example; of those that `says` names each is a text of its own.
+local function conversation(name, t, keys, says)
+  if type(t) ~= "table" then fail(name, "expected a table, got %s", show(t)) end
   for k in next, t do -- not in order, but a row needs no order until something is wrong
-    if not CHAT[k] then
-      for key in pairs(t) do if not CHAT[key] then k = key break end end
-      fail("chat", "unknown key %s; allowed are system, user, assistant, weight, messages, tools, parallel_tool_calls",
-        show(k))
+    if not keys[k] then
+      for key in pairs(t) do if not keys[key] then k = key break end end
+      fail(name, "unknown key %s; allowed are %s", show(k), table.concat(keys, ", "))
     end
   end
   local messages = {}
   local function say(role, required)
-    local content = t[role]
-    if content == nil and not required then return end
-    if type(content) ~= "string" and type(content) ~= "table" then
-      fail("chat", "%s: expected a text, got %s%s", role, show(content),
-        content == nil and " (is the column NULL?)" or "")
-    end
-    messages[#messages + 1] = { role = role, content = content }
+    local content = content_of(name, t, role, required)
+    if content ~= nil then messages[#messages + 1] = { role = role, content = content } end
   end
   say("system")
   if t.messages ~= nil then
-    if type(t.messages) ~= "table" then fail("chat", "messages: expected a list, got %s", show(t.messages)) end
-    for i, m in ipairs(t.messages) do messages[#messages + 1] = message(m, i) end
-    say("user")
-    say("assistant")
-  else
-    say("user", true)
-    say("assistant", true)
+    if type(t.messages) ~= "table" then fail(name, "messages: expected a list, got %s", show(t.messages)) end
+    for i, m in ipairs(t.messages) do messages[#messages + 1] = message(name, m, i) end
   end
+  for _, role in ipairs(says) do say(role, t.messages == nil) end
+  return messages
+end
+
+local ALL_SAY, USER_SAYS = { "user", "assistant" }, { "user" }
+
+--- One example: system, user and assistant texts; or messages = { ... } for several turns, with tools, weights, names.
+function ft.chat(t)
+  local messages = conversation("chat", t, CHAT, ALL_SAY)
   if t.weight ~= nil then messages[#messages].weight = t.weight end
   return { messages = messages, tools = t.tools, parallel_tool_calls = t.parallel_tool_calls }
+end
+
+--- One example of method = "dpo": what is asked, a better answer and a worse one.
+function ft.preference(t)
+  local messages = conversation("preference", t, PREFERENCE, USER_SAYS)
+  local function answer(key) return { { role = "assistant", content = content_of("preference", t, key, true) } } end
+  return { input = { messages = messages, tools = t.tools, parallel_tool_calls = t.parallel_tool_calls },
+    preferred_output = answer "preferred", non_preferred_output = answer "non_preferred" }
+end
+
+--- One example of method = "reinforcement": what is asked, and in `item` what the grader sees as {{item.NAME}}.
+function ft.reinforcement(t)
+  local result = { messages = conversation("reinforcement", t, REINFORCEMENT, USER_SAYS), tools = t.tools }
+  if t.item ~= nil and type(t.item) ~= "table" then
+    fail("reinforcement", "item: expected a table, got %s", show(t.item))
+  end
+  for k, v in pairs(t.item or {}) do
+    if type(k) ~= "string" or result[k] ~= nil then fail("reinforcement", "item: %s cannot be a field", show(k)) end
+    result[k] = v
+  end
+  return result
 end
 
 -- ---- what hooks return ----

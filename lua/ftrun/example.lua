@@ -7,8 +7,8 @@ local words = require "ftrun.words"
 
 local M = {}
 
-local ORDER = { "messages", "role", "name", "content", "weight", "tool_calls", "tool_call_id", "tools", "id", "type",
-  "function", "arguments", "description", "parameters" }
+local ORDER = { "input", "preferred_output", "non_preferred_output", "messages", "role", "name", "content", "weight",
+  "tool_calls", "tool_call_id", "tools", "id", "type", "function", "arguments", "description", "parameters" }
 
 local KEPT = 4096 -- verdicts; rows of a data set share a handful
 
@@ -45,18 +45,26 @@ end
 
 local verdicts, count = {}, 0
 
-local function judge(json)
+local function judge(json, method)
   local skeleton, message, code, offset = rules.shape():skeleton(json)
   if not skeleton then
     local finding = codes.finding(code == "empty" and "empty_line" or code, "", message)
     finding.offset = offset
     return { finding }
   end
-  local verdict = verdicts[skeleton]
+  local known = verdicts[method]
+  if not known then
+    known = {}
+    verdicts[method] = known
+  end
+  local verdict = known[skeleton]
   if not verdict then
-    if count >= KEPT then verdicts, count = {}, 0 end
-    verdict = rules.judge(skeleton, "supervised").findings
-    verdicts[skeleton] = verdict
+    if count >= KEPT then
+      known = {}
+      verdicts, count = { [method] = known }, 0
+    end
+    verdict = rules.judge(skeleton, method).findings
+    known[skeleton] = verdict
     count = count + 1
   end
   return verdict
@@ -64,20 +72,23 @@ end
 
 --- The JSON of an example, one line, and everything that is wrong with it. The findings are shared: do not change them.
 ---@param value any  what the recipe's `example` returned, or a ready-made line, which stays as it is
+---@param method string?  of training, whose rows it belongs to; default: supervised
 ---@return string? json  nil when it cannot be written at all
 ---@return ftrun.Finding[] findings  without a line
-function M.make(value)
+function M.make(value, method)
+  method = method or "supervised"
   if type(value) == "string" then
     -- a pattern with .- takes ten times as long as everything else does
     local line = value:find "^%S" and value:byte(-1) > 32 and value or value:match "^%s*(.*%S)" or ""
-    return line, judge(line)
+    return line, judge(line, method)
   elseif type(value) ~= "table" then
-    return nil, { codes.finding("not_object", "", "expected an example (ft.chat { ... }), got " .. words.show(value)) }
+    return nil, { codes.finding("not_object", "",
+      "expected an example (ft.chat { ... } or its like), got " .. words.show(value)) }
   end
   local ok, json, message, code = pcall(encode, value)
   if not ok then message, json = tostring(json), nil end
   if not json then return nil, { encode_fault(message, code) } end
-  return json, judge(json)
+  return json, judge(json, method)
 end
 
 return M

@@ -18,9 +18,12 @@ function lockfile.text(c)
     ftrun = version, name = c.recipe.name, recipe_sha256 = c.recipe.sha256, overrides = json.array(c.recipe.overrides),
     query = c.recipe.dataset.query, data_sha256 = c.prepare.sha256, rows = c.prepare.written,
     train = side "train", validation = side "validation", seed = c.recipe.seed,
+    method = c.recipe.method,
+    grader = c.plan.request and c.plan.request.grader,
     provider = c.provider.name, base_model = c.watch.base_model, hyperparameters = c.watch.hyperparameters,
     scores = c.evaluate and c.evaluate.scores, gate = c.gate and { passed = c.gate.passed },
-    job = c.watch.id, model = c.watch.model, state = c.watch.state, trained_tokens = c.watch.trained_tokens,
+    job = c.watch.id, model = c.choose and c.choose.model or c.watch.model, checkpoint = c.choose,
+    state = c.watch.state, trained_tokens = c.watch.trained_tokens,
     encoding = c.plan.encoding, price = cost.price, budget = c.recipe.budget,
     estimate = { epochs = cost.epochs, billed_tokens = cost.billed_tokens, usd = cost.usd },
   }

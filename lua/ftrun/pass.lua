@@ -116,7 +116,7 @@ function Pass:example(recipe, row, label)
     value, reason = evaluate(recipe, row, label)
     if not value then self:skip(label, reason) return nil end
   end
-  local json, found = example.make(value)
+  local json, found = example.make(value, recipe.method)
   local broken = false
   for _, f in ipairs(found) do
     if f.severity == "error" then

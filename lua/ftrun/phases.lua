@@ -1,5 +1,6 @@
 --- The phases of a run, in order. Each takes the run's context and gives a plain value, which run.lua records before it
 --- is used.
+local best = require "ftrun.best"
 local dataset = require "ftrun.dataset"
 local digest = require "ft.digest"
 local err = require "ftrun.err"
@@ -17,6 +18,7 @@ local plan = require "ftrun.plan"
 local promote = require "ftrun.promote"
 local providers = require "ftrun.providers"
 local report = require "ftrun.report"
+local request = require "ftrun.request"
 local watch = require "ftrun.watch"
 
 ---@class ftrun.run.Context
@@ -114,13 +116,11 @@ phases[5] = { name = "create", run = function(c)
   local asked = c.journal:last("intent", "create")
   local job = asked and once.look(c, c.journal:pending("create") ~= nil, find)
   if not job then
-    local request = { model = c.recipe.base_model, training_file = c.upload.train.id,
-      validation_file = c.upload.validation and c.upload.validation.id, suffix = c.recipe.suffix, seed = c.recipe.seed,
-      hyperparameters = c.recipe.hyperparameters,
-      metadata = { ftrun_run = c.summary.id, ftrun_recipe = c.recipe.sha256:sub(1, 16),
-        ftrun_data = c.prepare.sha256:sub(1, 16) } }
-    c.journal:intend("create", request)
-    job = once.make(c, "create", find, c.provider.create, request)
+    local asking = request.of(c.recipe, c.upload.train.id, c.upload.validation and c.upload.validation.id)
+    asking.metadata = { ftrun_run = c.summary.id, ftrun_recipe = c.recipe.sha256:sub(1, 16),
+      ftrun_data = c.prepare.sha256:sub(1, 16) }
+    c.journal:intend("create", asking)
+    job = once.make(c, "create", find, c.provider.create, asking)
   end
   c.ui.note("job " .. job.id .. " is created")
   return { job = job.id, hyperparameters = job.hyperparameters }
@@ -166,17 +166,36 @@ end }
 
 local function succeeded(c) return c.watch.state == "succeeded" end
 
+--- The checkpoint that the recipe asks for, in place of the last state of the model. Without its number there is the
+--- job's model, which is paid for.
+phases[7] = { name = "choose", wanted = function(c) return c.recipe.checkpoint ~= nil and succeeded(c) end,
+  run = function(c)
+    local wanted = c.recipe.checkpoint
+    local there = c.provider:checkpoints(c.watch.id)
+    local chosen = best.pick(there, wanted)
+    if not chosen then
+      local names = table.concat(best.metrics(there), ", ")
+      log.warn(("no checkpoint has %s (they have %s): the job's last model counts"):format(wanted.metric,
+        names == "" and "no metrics" or names))
+      return { model = c.watch.model, metric = wanted.metric }
+    end
+    c.ui.note("checkpoint " .. best.line(chosen))
+    return chosen
+  end }
+
+local function model_of(c) return c.choose and c.choose.model or c.watch.model end
+
 --- What the tuned model is worth, against the model that the recipe compares it with.
-phases[7] = { name = "evaluate", wanted = function(c) return c.recipe.evaluate ~= nil and succeeded(c) end,
+phases[8] = { name = "evaluate", wanted = function(c) return c.recipe.evaluate ~= nil and succeeded(c) end,
   run = function(c)
     local evaluation = evaluate.run { recipe = c.recipe, provider = c.provider, dir = c.dir,
-      validation = c.prepare.validation and c.prepare.validation.path, tuned = c.watch.model,
+      validation = c.prepare.validation and c.prepare.validation.path, tuned = model_of(c),
       base = measured.base(c.recipe), progress = c.ui.progress }
     for _, note in ipairs(evaluate.notes(evaluation)) do log.warn(note) end
     return evaluation
   end }
 
-phases[8] = { name = "gate", wanted = function(c)
+phases[9] = { name = "gate", wanted = function(c)
   return (c.recipe.gate or c.recipe.promote) ~= nil and c.evaluate ~= nil and succeeded(c)
 end, run = function(c) return gate.decide(c.recipe.gate, c.evaluate) end }
 
@@ -202,21 +221,22 @@ local function tell_report(c)
 end
 
 --- Only a model that has passed its gate is put to use.
-phases[9] = { name = "promote", wanted = function(c)
+phases[10] = { name = "promote", wanted = function(c)
   return c.recipe.promote ~= nil and c.gate ~= nil and c.gate.passed
 end, run = function(c)
-  return promote.run { recipe = c.recipe, run = c.summary.id, model = c.watch.model, evaluation = c.evaluate }
+  return promote.run { recipe = c.recipe, run = c.summary.id, model = model_of(c), evaluation = c.evaluate }
 end }
 
 --- Metrics file, model id, lock file: what a colleague needs. A job that did not succeed ends here
 --- with its reason.
-phases[10] = { name = "result", run = function(c)
+phases[11] = { name = "result", run = function(c)
   local job = c.watch
-  local result = { type = "result", run = c.summary.id, state = job.state, job = job.id, model = job.model, dir = c.dir,
-    trained_tokens = job.trained_tokens, usage = meter.balance(c.plan.cost, job), error = job.error }
+  local result = { type = "result", run = c.summary.id, state = job.state, job = job.id, model = model_of(c),
+    dir = c.dir, trained_tokens = job.trained_tokens, usage = meter.balance(c.plan.cost, job), error = job.error }
   if job.state == "succeeded" then
     keep_table(c, job)
     result.checkpoints = json.array(c.provider:checkpoints(job.id))
+    result.checkpoint = c.choose
     result.evaluation, result.gate, result.promoted = c.evaluate, c.gate, c.promote
   end
   err.check("system", fs.write(c.dir .. "/result.json", json.encode(result) .. "\n"))

@@ -1,6 +1,7 @@
 --- What a run would do and what it would cost, from the recipe and the prepared files alone: nothing here sends
 --- anything. The facts are here, as a table that encodes as JSON; plan_text.lua says them to people.
 local amounts = require "ftrun.amounts"
+local best = require "ftrun.best"
 local budget = require "ftrun.budget"
 local cost = require "ftrun.cost"
 local dates = require "ftrun.dates"
@@ -9,6 +10,7 @@ local err = require "ftrun.err"
 local json = require "ftrun.json"
 local limits = require "ftrun.rules.limits"
 local promote = require "ftrun.promote"
+local request = require "ftrun.request"
 local source = require "ftrun.source"
 local tally = require "ftrun.tally"
 local tokens = require "ftrun.tokens"
@@ -30,6 +32,7 @@ local M = {}
 ---@field cost ftrun.Cost     an estimate
 ---@field seconds { min: number, max: number }?  of the training, an estimate; nil where it cannot be known
 ---@field budget { max_usd: number }?
+---@field checkpoint { metric: string, best: string }?  which one will be the tuned model
 ---@field request table       the job as it will be asked for; files by their name here, later by id
 ---@field requests { method: string, path: string, what: string, bytes: integer? }[]  all that create something
 ---@field findings ftrun.deep.Group[]  of the data doctor, by code
@@ -74,6 +77,9 @@ local function warnings(recipe, prepared, plan)
   end
   if prepared.train.rows and prepared.train.rows < 50 then
     warn("only %d training examples; 50 or more are usual", prepared.train.rows)
+  end
+  if recipe.method == "dpo" and not plan.cost.free then
+    warn("how preference rows are billed is not published; counted are the question and both answers, once an epoch")
   end
   if not prepared.validation then warn("there is no validation: overfitting will not be seen") end
   if not plan.cost.free then
@@ -146,8 +152,23 @@ local function too_long(name, found, limit, model)
     advice = "The provider would cut off the end, and with it the answer. Shorten the text with ft.truncate." }
 end
 
-local function problems(recipe, plan, limit)
-  local list = {}
+-- What the provider would refuse only after the files have gone up.
+local function not_offered(recipe, plan, facts)
+  local method = recipe.method
+  if plan.provider == "local" and method ~= "supervised" then
+    return { kind = "provider", code = "method_not_supported",
+      message = ("the local provider learns from answers only, not by method = \"%s\""):format(method),
+      advice = "Leave --local out, or take method = \"supervised\"." }
+  elseif facts and facts.methods[method] == false then
+    return { kind = "provider", code = "method_not_offered",
+      message = ("%s cannot be tuned by method = \"%s\""):format(facts.name, method),
+      advice = "Choose another base_model or method." }
+  end
+end
+
+local function problems(recipe, plan, facts)
+  local list, limit = {}, facts and facts.example_tokens
+  list[1] = not_offered(recipe, plan, facts)
   for _, name in ipairs { "train", "validation" } do
     local found = plan[name] and plan[name].tokens
     if found and found.over then list[#list + 1] = too_long(name, found, limit, recipe.base_model) end
@@ -205,22 +226,22 @@ function M.make(recipe, prepared, provider_name, options)
     validation = side(prepared.validation, counter, limit, options.on_progress),
     encoding = encoding,
     encoding_note = guess,
-    request = { model = recipe.base_model, training_file = name_of(prepared.train),
-      validation_file = name_of(prepared.validation), suffix = recipe.suffix, seed = recipe.seed,
-      method = recipe.method, hyperparameters = recipe.hyperparameters },
+    request = request.of(recipe, name_of(prepared.train), name_of(prepared.validation)),
     requests = json.array(requests(prepared)),
     budget = recipe.budget,
+    checkpoint = recipe.checkpoint and { metric = recipe.checkpoint.metric,
+      best = recipe.checkpoint.best or best.direction(recipe.checkpoint.metric) },
   }
   local train = plan.train
   plan.cost = cost.estimate { model = recipe.base_model, provider = provider_name, examples = train.rows,
     tokens_per_epoch = train.tokens and train.tokens.billed, n_epochs = recipe.hyperparameters.n_epochs,
-    prices = recipe.prices }
+    prices = recipe.prices, method = recipe.method }
   plan.cost.unknown = json.array(plan.cost.unknown)
   plan.seconds = cost.seconds(provider_name, train.bytes and train.bytes + (plan.validation and plan.validation.bytes
     or 0), plan.cost.epochs)
   plan.findings = json.array(findings(prepared, counter, options))
   plan.warnings = json.array(warnings(recipe, prepared, plan))
-  plan.problems = json.array(problems(recipe, plan, limit))
+  plan.problems = json.array(problems(recipe, plan, facts))
   return plan
 end
 

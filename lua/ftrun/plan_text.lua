@@ -2,6 +2,7 @@
 local amounts = require "ftrun.amounts"
 local budget = require "ftrun.budget"
 local histogram = require "ftrun.histogram"
+local methods = require "ftrun.method"
 local providers = require "ftrun.providers"
 
 local M = {}
@@ -36,8 +37,19 @@ local function what(plan, lines)
   add(lines, "provider", plan.provider == "local" and "local (a small learner on this machine stands in for the model)"
     or (dialect and dialect.title or plan.provider) .. (plan.endpoint and " at " .. plan.endpoint or ""))
   local h = plan.request.hyperparameters
-  add(lines, "training", ("n_epochs %s, batch_size %s, learning_rate_multiplier %s"):format(h.n_epochs, h.batch_size,
-    h.learning_rate_multiplier))
+  local method, settings = plan.request.method, {}
+  for _, name in ipairs(methods.names(method)) do
+    if h[name] ~= nil then settings[#settings + 1] = name .. " " .. h[name] end
+  end
+  add(lines, "training", (method == "supervised" and "" or "method " .. method .. ", ") .. table.concat(settings, ", "))
+  if plan.request.grader then
+    add(lines, "grader", ("%s (%s)"):format(plan.request.grader.type, plan.request.grader.name))
+  end
+  for _, i in ipairs(plan.request.integrations or {}) do
+    add(lines, "W&B", ("the provider logs the job to the project %s too"):format(i.wandb.project))
+  end
+  local chosen = plan.checkpoint
+  if chosen then add(lines, "checkpoint", ("the one with the %s %s"):format(chosen.best, chosen.metric)) end
   add(lines, "seed", tostring(plan.request.seed))
 end
 
@@ -91,8 +103,9 @@ local function whole(n) return ("%d"):format(n) end
 local function why_unknown(plan)
   local c, list = plan.cost, {}
   for _, missing in ipairs(c.unknown) do
-    list[#list + 1] = missing == "price" and "ftrun knows no training price of " .. plan.base_model
-      or "the tokens of the uploaded file are not known here"
+    list[#list + 1] = ({ price = "ftrun knows no training price of " .. plan.base_model,
+      hours = "reinforcement is billed by the hour of training, and by the grader model's tokens",
+      tokens = "the tokens of the uploaded file are not known here" })[missing]
   end
   return "not known: " .. table.concat(list, "; ")
 end
@@ -103,7 +116,7 @@ local function money(plan, lines)
     add(lines, "cost", "nothing: " .. c.price.source)
   elseif not c.usd then
     add(lines, "cost", why_unknown(plan))
-    if not c.price then
+    if not c.price and plan.request.method ~= "reinforcement" then
       add(lines, "", "give it in the recipe: prices = { training = ... } (USD per million tokens)")
     end
     if c.price then

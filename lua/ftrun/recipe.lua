@@ -3,6 +3,7 @@
 local digest = require "ft.digest"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
+local methods = require "ftrun.method"
 local override = require "ftrun.override"
 local sandbox = require "ft.sandbox"
 local schema = require "ftrun.schema"
@@ -128,6 +129,8 @@ end
 local function is_file_id(text) return text:find("^file%-[%w_-]+$") ~= nil end
 M.is_file_id = is_file_id
 
+local OTHER_METHOD = 'belongs to method = "%s"; this recipe has method = "%s"'
+
 local function cross(r, report)
   local d = r.dataset
   if d.kind == "jsonl" and not d.path == not d.paths then
@@ -148,6 +151,29 @@ local function cross(r, report)
     report({ "evaluate" }, "there are no validation rows; add split = { validation = 0.1 }")
   elseif r.evaluate and d.kind == "files" and is_file_id(d.train) then
     report({ "evaluate" }, "the rows of an uploaded file cannot be read here; give dataset the paths of files")
+  end
+  for name in pairs(r.hyperparameters) do
+    local of = methods.of(name)
+    if of and of ~= r.method then
+      report({ "hyperparameters", name }, OTHER_METHOD:format(of, r.method))
+    end
+  end
+  if r.method == "reinforcement" then
+    if not r.grader then
+      report({ "method" }, "reinforcement needs grader = ft.string_check { ... }, or another: it says what is rewarded")
+    end
+    if not r.split and not d.validation then
+      report({ "method" }, "reinforcement needs validation rows; add split = { validation = 0.1 }")
+    end
+    if r.evaluate then
+      report({ "evaluate" }, "rows of reinforcement hold no answers to compare with; the grader's scores are metrics")
+    end
+  elseif r.grader then
+    report({ "grader" }, OTHER_METHOD:format("reinforcement", r.method))
+  end
+  if r.checkpoint and r.checkpoint.metric:find "valid" and not r.split and not d.validation then
+    report({ "checkpoint", "metric" },
+      "there are no validation rows to measure it on; add split = { validation = 0.1 }")
   end
   for _, key in ipairs { "gate", "promote" } do
     if r[key] and not r.evaluate then

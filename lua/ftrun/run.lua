@@ -57,7 +57,7 @@ local function take_over(c, name, data)
   local summary = c.summary
   c[name], summary.phase = data, name
   if name == "create" then summary.job = data.job end
-  if name == "watch" then summary.model = data.model end
+  if name == "watch" or name == "choose" then summary.model = data.model end
 end
 
 --- An edited recipe is another run: the job of the one before it goes on, and costs, unless somebody ends it.

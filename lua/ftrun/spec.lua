@@ -206,6 +206,7 @@ local function describe(d, prefix, lines)
     local note = f.required and "; required" or f.default ~= nil and "; default " .. words.show(f.default) or ""
     lines[#lines + 1] = { path = path, expected = words.expected(f) .. note, doc = f.doc or "" }
     if f.type == "table" then describe(f, path .. ".", lines) end
+    if f.type == "list" and f.item.fields then describe(f.item, path .. "[].", lines) end
     if f.type == "map" and f.item.fields then describe(f.item, path .. ".*.", lines) end
     for _, a in ipairs(f.any or {}) do
       if a.tag then

@@ -71,7 +71,7 @@ end
 
 local function bounds(d, unit)
   unit = unit or ""
-  if d.above then return (" above %g"):format(d.above) end
+  if d.above then return (" above %g"):format(d.above) .. (d.max and (", at most %g"):format(d.max) or "") end
   if d.min and d.max then return (" %s%d to %d%s"):format(unit == "" and "from " or "of ", d.min, d.max, unit) end
   if d.min then return (" of at least %d%s"):format(d.min, unit) end
   if d.max then return (" of at most %d%s"):format(d.max, unit) end

@@ -3,6 +3,7 @@
 local digest = require "ft.digest"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
+local json = require "ftrun.json"
 local recipe = require "ftrun.recipe"
 local run = require "ftrun.command.run"
 local runs = require "ftrun.runs"
@@ -32,9 +33,45 @@ local function name_of(file)
   return "tune-" .. (stem == "" and "file" or stem:sub(1, NAME_CHARACTERS))
 end
 
+-- A JSON value as Lua text.
+local function literal(value, indent)
+  if type(value) ~= "table" then
+    return type(value) == "string" and ("%q"):format(value):gsub("\\\n", "\\n") or tostring(value)
+  end
+  local parts, inner = {}, indent .. "  "
+  if #value > 0 then
+    for i, item in ipairs(value) do parts[i] = literal(item, inner) end
+  else
+    for key, item in pairs(value) do parts[#parts + 1] = ("[%q] = %s"):format(key, literal(item, inner)) end
+    table.sort(parts)
+  end
+  return ("{\n%s%s\n%s}"):format(inner, table.concat(parts, ",\n" .. inner), indent)
+end
+
+local GRADERS = { string_check = true, text_similarity = true, python = true, score_model = true }
+
+--- The grader of a JSON file as a recipe says it: ft.string_check { ... }
+local function grader_of(path)
+  if not path then return nil end
+  local text, message = fs.read(path)
+  if not text then err.raise("usage", "--grader: " .. message) end
+  local value, why = json.decode(text)
+  if type(value) ~= "table" or type(value.type) ~= "string" or not value.type:find "^[%a_]+$" then
+    err.raise("usage", ("--grader: %s is no grader: %s"):format(path, why or "it has no `type`"),
+      { advice = 'Write {"type": "string_check", "input": "{{sample.output_text}}", ...} into it.' })
+  end
+  local kind = value.type
+  if not GRADERS[kind] then
+    err.raise("usage", ("--grader: ftrun knows no grader of the type '%s'"):format(kind),
+      { advice = "Known are string_check, text_similarity, python and score_model." })
+  end
+  value.type = nil
+  return ("ft.%s %s"):format(kind, literal(value, "  "))
+end
+
 --- The recipe's text: a pure function of the options.
 ---@param o { train: string, validation: string?, base_model: string, suffix: string?, n_epochs: integer?,
----  batch_size: integer?, learning_rate: number? }
+---  batch_size: integer?, learning_rate: number?, method: string?, beta: number?, grader: string? }  grader: Lua text
 ---@return string
 function command.recipe(o)
   local lines = { "return ft.recipe {" }
@@ -44,12 +81,15 @@ function command.recipe(o)
   add("  name = %q,", name_of(o.train))
   add("  base_model = %q,", o.base_model)
   add("  suffix = %q,", o.suffix)
+  add("  method = %q,", o.method ~= "supervised" and o.method or nil)
+  add("  grader = %s,", o.grader)
   add("  dataset = ft.files {\n    train = %q,", o.train)
   add("    validation = %q,", o.validation)
   add("  },\n  hyperparameters = {%s", "")
   add("    n_epochs = %d,", o.n_epochs)
   add("    batch_size = %d,", o.batch_size)
   add("    learning_rate_multiplier = %.14g,", o.learning_rate)
+  add("    beta = %.14g,", o.beta)
   add("  },\n}%s", "")
   return table.concat(lines, "\n") .. "\n"
 end
@@ -61,7 +101,8 @@ function command.main(args, state)
   local files = { train = file_of(args, "training_file", "--training-file"),
     validation = file_of(args, "validation_file", "--validation-file") }
   local text = command.recipe { train = files.train, validation = files.validation, base_model = args.base_model,
-    suffix = args.suffix, n_epochs = args.n_epochs, batch_size = args.batch_size, learning_rate = args.learning_rate }
+    suffix = args.suffix, n_epochs = args.n_epochs, batch_size = args.batch_size, learning_rate = args.learning_rate,
+    method = args.method, beta = args.beta, grader = grader_of(args.grader) }
   local folder = runs.root() .. "/tune"
   local path = ("%s/%s-%s.lua"):format(folder, name_of(files.train), digest.sha256(text):sub(1, 8))
   err.check("system", fs.mkdir(folder))

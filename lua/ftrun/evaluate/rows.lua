@@ -39,6 +39,11 @@ end
 
 local function read_row(line, number, settings)
   local row = plain((dataset.decode_ordered(line)))
+  local pair = type(row) == "table" and type(row.input) == "table" and row.preferred_output
+  if pair then -- of a preference row the better answer is expected
+    row = row.input
+    row.messages[#row.messages + 1] = pair[1]
+  end
   local messages = type(row) == "table" and row.messages
   local last = type(messages) == "table" and #messages or 0
   while last > 0 and messages[last].role ~= "assistant" do last = last - 1 end

@@ -60,7 +60,10 @@ local function read_method(body)
   local method = body.method
   if method == nil then return nil end
   if type(method) ~= "table" then invalid("method", method, "an object") end
-  if method.type ~= "supervised" then
+  if method.type == "dpo" or method.type == "reinforcement" then
+    answer.refuse(400, ("The method '%s' is not available here: the local provider learns from answers only "
+      .. "('supervised')."):format(method.type), "method.type", "method_not_supported")
+  elseif method.type ~= "supervised" then
     invalid("method.type", method.type or json.null, "'supervised', the only method of the local provider")
   end
   check_known(method, { type = true, supervised = true }, "method.")

@@ -13,10 +13,12 @@ ft = {}
 ---@field base_model string  the model to tune, best with its date: gpt-4o-mini-2024-07-18
 ---@field suffix? string  becomes part of the tuned model's name
 ---@field seed? integer  of the split and the training; the same seed gives the same run (default 42)
----@field method? "supervised"  how the model learns (default "supervised")
+---@field method? "supervised"|"dpo"|"reinforcement"  how the model learns: from answers, from pairs of a better and a worse one, or from a grader (default "supervised")
 ---@field dataset ft.Source  where the examples come from
 ---@field split? ft.Recipe.Split  which rows validate; without time_by by hash of seed and group
 ---@field hyperparameters? ft.Recipe.Hyperparameters  of the training
+---@field grader? ft.Grader  what reinforcement rewards
+---@field checkpoint? ft.Recipe.Checkpoint  which checkpoint is the tuned model; the last one when left out
 ---@field budget? ft.Recipe.Budget  limits of what a run may cost
 ---@field prices? ft.Recipe.Prices  replaces prices that ftrun knows, or does not know
 ---@field wandb? ft.Recipe.Wandb  logging to Weights & Biases
@@ -57,6 +59,57 @@ ft = {}
 ---@field n_epochs? "auto"|integer  passes over the training rows (default "auto")
 ---@field batch_size? "auto"|integer  rows in one step (default "auto")
 ---@field learning_rate_multiplier? "auto"|number  scales the provider's own learning rate (default "auto")
+---@field beta? "auto"|number  dpo: how closely the model stays to what it was
+---@field reasoning_effort? "default"|"low"|"medium"|"high"  reinforcement: how much the model thinks
+---@field compute_multiplier? "auto"|number  reinforcement: how much is tried out
+---@field eval_interval? "auto"|integer  reinforcement: steps between two evaluations
+---@field eval_samples? "auto"|integer  reinforcement: answers of each evaluation
+
+--- 1 for an answer that matches the reference, else 0
+---@class (exact) ft.StringCheck
+---@field name? string  names it in the provider's events (default "grader")
+---@field input string  what is graded, as a template: {{sample.output_text}} is the answer
+---@field reference string  what it is compared with: {{item.answer}} is the field `answer` of the row
+---@field operation "eq"|"ne"|"like"|"ilike"  how they are compared
+
+--- how near the answer comes to the reference
+---@class (exact) ft.TextSimilarity
+---@field name? string  names it in the provider's events (default "grader")
+---@field input string  what is graded, as a template: {{sample.output_text}} is the answer
+---@field reference string  what it is compared with: {{item.answer}} is the field `answer` of the row
+---@field evaluation_metric "cosine"|"fuzzy_match"|"bleu"|"gleu"|"meteor"|"rouge_1"|"rouge_2"|"rouge_3"|"rouge_4"|"rouge_5"|"rouge_l"  how nearness is measured
+
+--- a Python function grade(sample, item), which runs at the provider
+---@class (exact) ft.Python
+---@field name? string  names it in the provider's events (default "grader")
+---@field source string  its source: ft.text "grader.py"
+---@field image_tag? string  the environment it runs in
+
+--- a model that scores the answer
+---@class (exact) ft.ScoreModel
+---@field name? string  names it in the provider's events (default "grader")
+---@field model string  which model scores
+---@field input ft.ScoreModel.Input[]  what it is asked, as templates
+---@field range? number[]  lowest and highest score
+---@field sampling_params? ft.ScoreModel.SamplingParams  how it answers
+
+--- what it is asked, as templates
+---@class (exact) ft.ScoreModel.Input
+---@field role "user"|"assistant"|"system"|"developer"  who says it
+---@field content string  the text, a template
+
+--- how it answers
+---@class (exact) ft.ScoreModel.SamplingParams
+---@field temperature? number  0: always the likeliest word
+---@field top_p? number  share of likely words that is drawn from
+---@field seed? integer  of the drawing
+---@field max_completions_tokens? integer  most tokens of its answer
+---@field reasoning_effort? "none"|"minimal"|"low"|"medium"|"high"|"xhigh"  how much it thinks
+
+--- which checkpoint is the tuned model; the last one when left out
+---@class (exact) ft.Recipe.Checkpoint
+---@field metric string  the number that decides
+---@field best? "lowest"|"highest"  default: lowest of a loss, highest of anything else
 
 --- limits of what a run may cost
 ---@class (exact) ft.Recipe.Budget
@@ -86,6 +139,7 @@ ft = {}
 ---@field run_name? string|ft.Env  name of the run there; the run's own id when left out
 ---@field notes? string|ft.Env  a longer description
 ---@field tags? string[]  labels of the run
+---@field openai_integration? boolean  the provider logs the job there too; your W&B key lies in its account settings (default false)
 ---@field log_datasets? boolean  also log texts of examples (never by itself) (default false)
 
 --- hooks; they answer with ft.cancel, ft.pause, ft.notify
@@ -145,7 +199,10 @@ ft = {}
 --- Made by ft.json_f1, ft.exact or ft.classification.
 ---@class ft.Score
 
---- Made by ft.chat.
+--- Made by ft.string_check, ft.text_similarity, ft.python or ft.score_model.
+---@class ft.Grader
+
+--- Made by ft.chat, ft.preference or ft.reinforcement.
 ---@class ft.Example
 
 --- Made by ft.skip.
@@ -166,6 +223,24 @@ ft = {}
 ---@field messages? ft.Message[]  several turns instead of user and assistant
 ---@field tools? ft.Json|table[]  as in OpenAI's format
 ---@field parallel_tool_calls? boolean
+
+--- What ft.preference takes: what is asked, and two answers.
+---@class ft.Preference
+---@field system? string
+---@field user? string
+---@field messages? ft.Message[]  several turns instead of user
+---@field preferred string  the better answer
+---@field non_preferred string  the worse one
+---@field tools? ft.Json|table[]  as in OpenAI's format
+---@field parallel_tool_calls? boolean
+
+--- What ft.reinforcement takes: what is asked, and what the grader needs.
+---@class ft.Reinforcement
+---@field system? string
+---@field user? string
+---@field messages? ft.Message[]  several turns instead of user
+---@field item? table<string, any>  fields that graders see as {{item.NAME}}
+---@field tools? ft.Json|table[]  as in OpenAI's format
 
 --- One turn: { user = "..." }, or { role = "user", content = "..." }.
 ---@class ft.Message
@@ -222,6 +297,7 @@ ft = {}
 ---@field trained_tokens? integer
 ---@field usage? table  what was billed
 ---@field checkpoints? table[]
+---@field checkpoint? table  the one that the recipe asked for, and the number that decided
 ---@field error? { code: string?, message: string }
 
 -- ---- functions ----
@@ -272,6 +348,36 @@ function ft.truncate(text, n) end
 ---@param fields ft.Chat
 ---@return ft.Example
 function ft.chat(fields) end
+
+--- One example of method = "dpo".
+---@param fields ft.Preference
+---@return ft.Example
+function ft.preference(fields) end
+
+--- One example of method = "reinforcement".
+---@param fields ft.Reinforcement
+---@return ft.Example
+function ft.reinforcement(fields) end
+
+--- Rewards an answer that matches the reference.
+---@param fields ft.StringCheck
+---@return ft.Grader
+function ft.string_check(fields) end
+
+--- Rewards nearness to the reference.
+---@param fields ft.TextSimilarity
+---@return ft.Grader
+function ft.text_similarity(fields) end
+
+--- Rewards what a Python function at the provider returns.
+---@param fields ft.Python
+---@return ft.Grader
+function ft.python(fields) end
+
+--- Rewards what a model says.
+---@param fields ft.ScoreModel
+---@return ft.Grader
+function ft.score_model(fields) end
 
 --- Leaves the row out, with a reason that the plan counts.
 ---@param reason? string

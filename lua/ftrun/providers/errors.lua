@@ -46,6 +46,8 @@ errors.table = {
     advice = "Remove the examples that break the provider's usage policies." },
   { words = "file validation failed", kind = "data", reaction = "stop", meaning = "the file did not pass validation",
     advice = DATA },
+  { code = "method_not_supported", kind = "provider", reaction = "stop",
+    meaning = "this provider does not train by that method", advice = "Choose another method or provider." },
   { code = "model_not_found", kind = "provider", reaction = "stop",
     meaning = "the model does not exist, or this key may not use it",
     advice = "Check base_model; the model may have been shut down." },

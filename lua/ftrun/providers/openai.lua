@@ -126,7 +126,8 @@ local function set(t) return t and next(t) ~= nil and t or nil end
 
 --- Creates a job. After a failure with `sent`, look with find before trying again.
 ---@param o { model: string, training_file: string, validation_file: string?, suffix: string?, seed: integer?,
----  hyperparameters: table?, metadata: table<string, string>? }
+---  method: string?, hyperparameters: table?, grader: table?, integrations: table[]?,
+---  metadata: table<string, string>? }  method: default supervised
 ---@return ftrun.Job
 function Provider:create(o)
   local most = self.dialect.suffix_characters
@@ -134,10 +135,11 @@ function Provider:create(o)
     err.raise("recipe", ("suffix '%s' is longer than the %d characters that %s takes"):format(o.suffix, most,
       self.title))
   end
+  local method = o.method or "supervised"
   return values.job(self.wire:make("job", JOBS, { body = {
     model = o.model, training_file = o.training_file, validation_file = o.validation_file, suffix = o.suffix,
-    seed = o.seed, metadata = set(o.metadata),
-    method = { type = "supervised", supervised = { hyperparameters = set(o.hyperparameters) } },
+    seed = o.seed, metadata = set(o.metadata), integrations = o.integrations,
+    method = { type = method, [method] = { hyperparameters = set(o.hyperparameters), grader = o.grader } },
   } }))
 end
 

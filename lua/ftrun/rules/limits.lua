@@ -44,6 +44,12 @@ function M.model(name)
   end
 end
 
+--- How many examples a file of a method may have; nil: nothing is published.
+---@param method string
+---@param side "train"|"validation"
+---@return integer?
+function M.most(method, side) return MOST[method] and MOST[method][side] end
+
 local function count(n) return n == 1 and "1 example" or ("%d examples"):format(n) end
 
 --- What is wrong with a file as a whole.
@@ -55,7 +61,7 @@ function M.check(method, file, model)
   local list = {}
   local function found(code, detail) list[#list + 1] = codes.finding(code, "", detail) end
   local role = file.validation and "validation" or "train"
-  local most = MOST[method] and MOST[method][role]
+  local most = M.most(method, role)
   if file.rows == 0 then
     found "no_rows"
   elseif not file.validation and file.rows < M.LEAST then
