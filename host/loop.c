@@ -6,8 +6,7 @@
 
 enum {
   MAX_POLL_MS = 60000,
-  MAX_CONNECTIONS = 256,     /* open at once; further transfers queue for one */
-  MAX_IDLE_CONNECTIONS = 64, /* kept for reuse */
+  MAX_CONNECTIONS = 256, /* open at once, and kept for reuse; further transfers queue for one */
 };
 
 struct ft_loop {
@@ -34,7 +33,7 @@ struct ft_loop *ft_loop_new(void) {
     return NULL;
   }
   curl_multi_setopt(loop->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)MAX_CONNECTIONS);
-  curl_multi_setopt(loop->multi, CURLMOPT_MAXCONNECTS, (long)MAX_IDLE_CONNECTIONS);
+  curl_multi_setopt(loop->multi, CURLMOPT_MAXCONNECTS, (long)MAX_CONNECTIONS);
   return loop;
 }
 
