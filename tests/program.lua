@@ -106,7 +106,7 @@ function program.against_server(body, handler)
     local requests = {}
     local s <close> = assert(server.listen { spool = dir, handler = function(r)
       requests[#requests + 1] = r.method .. " " .. r.path
-      if handler then return handler(r) end
+      if handler then return handler(r, requests) end
       return { status = 403, body = '{"error":{"message":"no","code":"training_not_available"}}' }
     end })
     local env = ("OPENAI_API_KEY=sk-test-1234567890 OPENAI_BASE_URL=http://127.0.0.1:%d/v1"):format(s:port())

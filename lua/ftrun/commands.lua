@@ -21,6 +21,7 @@ local JSON = { "--json", "machine-readable output on stdout" }
 local QUIET = { "--quiet -q", "errors and warnings only" }
 local SET = { "--set", "override a setting, as hyperparameters.n_epochs=1 (may be repeated)",
   args = "<path=value>", many = true }
+local YES = { "--yes -y", "do not ask before something is deleted or ended" }
 local LIMIT = { "--limit", "take at most N rows", args = "<N>", convert = whole_number("--limit", 1) }
 local FILES = { "file", "JSONL files, plain or gzip; - is standard input", many = true }
 local RECIPE = { "recipe", "the recipe's file" }
@@ -134,8 +135,10 @@ return {
   },
   {
     name = "checkpoints", does = "Show the models that a job has kept, with their numbers.",
-    args = { RUN_WITH_JOB }, options = { LOCAL, JSON, QUIET },
-    example = "ftrun checkpoints legal-extraction",
+    args = { RUN_WITH_JOB },
+    options = { { "--by", "mark the best by this metric; default: the recipe's", args = "<metric>" },
+      LOCAL, JSON, QUIET },
+    example = "ftrun checkpoints legal-extraction --by full_valid_loss",
   },
   {
     name = "watch", does = "Follow a run or job to its end.",
@@ -156,6 +159,36 @@ return {
     name = "resume", does = "Let a paused job go on.",
     args = { RUN_WITH_JOB }, options = { LOCAL, JSON, QUIET },
     example = "ftrun resume legal-extraction",
+  },
+  {
+    name = "files", does = "List the provider's files, look at them, or delete them.",
+    args = { { "action", "list (the default), get or delete", optional = true,
+      choices = { "list", "get", "delete" } }, { "id", "of files", optional = true, many = true } },
+    options = { { "--purpose", "only files for this: fine-tune, batch, ...", args = "<word>" },
+      { "--output -o", "with get: write the file's content here", args = "<path>" }, YES, LOCAL, JSON, QUIET },
+    example = "ftrun files delete file-abc123",
+  },
+  {
+    name = "models", does = "List tuned and tunable models with their days left, look at them, or delete them.",
+    args = { { "action", "list (the default), get or delete", optional = true,
+      choices = { "list", "get", "delete" } }, { "id", "of models", optional = true, many = true } },
+    options = { { "--all", "all models of the provider" }, YES, LOCAL, JSON, QUIET },
+    example = "ftrun models get gpt-4o-mini-2024-07-18",
+  },
+  {
+    name = "batches", does = "List batches of requests, look at them, or cancel them.",
+    args = { { "action", "list (the default), get or cancel", optional = true,
+      choices = { "list", "get", "cancel" } }, { "id", "of batches", optional = true, many = true } },
+    options = { YES, LOCAL, JSON, QUIET },
+    example = "ftrun batches get batch_abc123",
+  },
+  {
+    name = "permissions", does = "List, give or take back what other projects may use of a tuned model.",
+    args = { { "action", "list, create or delete", choices = { "list", "create", "delete" } },
+      { "model", "a tuned model, or a checkpoint of one" },
+      { "id", "create: projects (proj_...); delete: permissions (cp_...)", optional = true, many = true } },
+    options = { YES, LOCAL, JSON, QUIET },
+    example = "ftrun permissions create ft:gpt-4o-mini-2024-07-18:org::abc123 proj_abc123",
   },
   {
     name = "eval", does = "Measure a run's model against its base model on its validation rows.",

@@ -26,6 +26,7 @@ end
 --- Settings from the environment or `.env`: name and meaning.
 docs.settings = {
   { "OPENAI_API_KEY", "key for OpenAI; kept out of Lua, files and messages" },
+  { "OPENAI_ADMIN_KEY", "admin key, for `ftrun permissions` alone; kept out of Lua, files and messages" },
   { "OPENAI_BASE_URL", "another server that speaks OpenAI's API" },
   { "OPENAI_ORG_ID, OPENAI_PROJECT_ID", "organisation and project to bill" },
   { "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY", "proxies, as curl reads them; never used for loopback" },

@@ -1,6 +1,7 @@
 --- What a person sees of a run, and what a program reads of it (`--json`: NDJSON on stdout). The
 --- run itself never prints.
 local amounts = require "ftrun.amounts"
+local consent = require "ftrun.consent"
 local gate = require "ftrun.gate"
 local json = require "ftrun.json"
 local log = require "ft.log"
@@ -9,7 +10,6 @@ local plan_text = require "ftrun.plan_text"
 local progress = require "ft.progress"
 local promote = require "ftrun.promote"
 local score_text = require "ftrun.score_text"
-local task = require "ft.task"
 local wrap = require "ftrun.wrap"
 
 local terminal = {}
@@ -122,11 +122,8 @@ function terminal.new(o)
   function ui.confirm(made)
     if o.yes or o.free then return true end
     local usd = made.cost and made.cost.usd
-    local ask = o.quiet and log.warn or log.info
-    ask(("Start this run %s? [y/N] "):format(usd and "for an estimated " .. amounts.range(usd, amounts.usd)
-      or "at a cost that is NOT KNOWN"))
-    local answer = task.read_line()
-    return answer ~= nil and answer:lower():match("^%s*y") ~= nil
+    return consent(("Start this run %s?"):format(usd and "for an estimated " .. amounts.range(usd, amounts.usd)
+      or "at a cost that is NOT KNOWN"), o.quiet)
   end
 
   local function show_metrics(event)

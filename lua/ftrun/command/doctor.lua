@@ -10,6 +10,7 @@ local providers = require "ftrun.providers"
 local runs = require "ftrun.runs"
 local secrets = require "ft.secrets"
 local target = require "ftrun.target"
+local wandb = require "ftrun.wandb.settings"
 local wrap = require "ftrun.wrap"
 
 local command = {}
@@ -79,20 +80,13 @@ local function look_at_database(add)
 end
 
 local function look_at_wandb(add)
-  local enabled = (secrets.setting "WANDB_ENABLED" or "true"):lower()
-  local mode = secrets.setting "WANDB_MODE"
-  local project = secrets.setting "WANDB_PROJECT"
-  local to = project and ("project %s"):format(project) or "no WANDB_PROJECT"
-  if enabled == "false" or enabled == "0" or mode == "disabled" then
-    add("W&B", "note", "switched off by WANDB_ENABLED or WANDB_MODE")
-  elseif mode == "offline" then
-    add("W&B", "ok", "WANDB_MODE=offline: nothing is sent; " .. to)
-  elseif not secrets.origin "WANDB_API_KEY" then
-    add("W&B", "note", "WANDB_API_KEY is not set: nothing is sent; " .. to,
-      "Take a key from https://wandb.ai/authorize into the environment or .env, if you use W&B.")
-  else
-    add("W&B", "ok", ("WANDB_API_KEY is set (from %s); %s"):format(secrets.origin "WANDB_API_KEY", to))
-  end
+  local set = wandb.of()
+  if not set.wanted then return add("W&B", "note", "runs are not logged: " .. set.why) end
+  local origin, machine = wandb.key_origin(set.base_url)
+  local facts = ("project %s, mode %s; %s"):format(set.project, set.mode, set.why)
+  if origin then return add("W&B", "ok", ("%s; a key is there (%s)"):format(facts, origin)) end
+  add("W&B", "note", ("%s; no key, neither in WANDB_API_KEY nor for %s in netrc"):format(facts, machine),
+    "Without a key nothing reaches W&B: take one from https://wandb.ai/authorize, or run `wandb login`.")
 end
 
 local function look_at_local(add)

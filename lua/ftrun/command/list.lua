@@ -1,27 +1,12 @@
 --- ftrun list: runs of this folder, or jobs of the provider.
+local columns = require "ftrun.columns"
 local json = require "ftrun.json"
 local log = require "ft.log"
 local runs = require "ftrun.runs"
 local target = require "ftrun.target"
 local time = require "ft.time"
-local wrap = require "ftrun.wrap"
 
 local command = {}
-
-local function table_of(rows)
-  local widths = {}
-  for _, row in ipairs(rows) do
-    for i, cell in ipairs(row) do widths[i] = math.max(widths[i] or 0, utf8.len(cell) or #cell) end
-  end
-  local total = 2 * (#widths - 1)
-  for _, width in ipairs(widths) do total = total + width end
-  local narrow = total > wrap.width "stdout" -- the last cell, a model's long name, gets a line of its own
-  for _, row in ipairs(rows) do
-    local cells = {}
-    for i = 1, #row - 1 do cells[i] = row[i] .. (" "):rep(widths[i] - (utf8.len(row[i]) or #row[i])) end
-    log.out(table.concat(cells, "  ") .. (narrow and "\n    " or "  ") .. row[#row] .. "\n")
-  end
-end
 
 local function list_jobs(args)
   local t <close> = target.open(args["local"] and "local" or "openai")
@@ -32,7 +17,7 @@ local function list_jobs(args)
   for i, job in ipairs(jobs) do
     rows[i] = { job.id, job.state, time.iso8601(job.created_at), job.model or job.base_model }
   end
-  table_of(rows)
+  columns(rows)
 end
 
 local function list_runs(args)
@@ -46,7 +31,7 @@ local function list_runs(args)
     local state = r.state == "open" and "open: " .. r.phase or r.state
     rows[i] = { r.id, r.provider, state, r.model or r.job or r.base_model }
   end
-  table_of(rows)
+  columns(rows)
 end
 
 function command.main(args)

@@ -12,6 +12,7 @@ local providers = {}
 ---@field base_url_setting string?  setting that replaces it
 ---@field secret string|false       name of the key's setting; false: no key
 ---@field auth { header: string, prefix: string }?  default: Authorization, Bearer
+---@field admin_secret string?      name of the setting with a key for what concerns the whole organization
 ---@field headers table<string, string>?  header -> name of the setting that it carries, when it is set
 ---@field suffix_characters integer  longest suffix of a tuned model's name
 ---@field file_bytes integer         largest file in one request
@@ -23,7 +24,7 @@ local providers = {}
 providers.dialects = {
   openai = {
     title = "OpenAI", base_url = "https://api.openai.com/v1", base_url_setting = "OPENAI_BASE_URL",
-    secret = "OPENAI_API_KEY",
+    secret = "OPENAI_API_KEY", admin_secret = "OPENAI_ADMIN_KEY",
     headers = { ["OpenAI-Organization"] = "OPENAI_ORG_ID", ["OpenAI-Project"] = "OPENAI_PROJECT_ID" },
     suffix_characters = 64, file_bytes = 512 * 1000 * 1000, upload_bytes = 8 * 1000 * 1000 * 1000,
     part_bytes = 64 * 1000 * 1000, closing = true,
@@ -82,11 +83,13 @@ function providers.open(o)
   local auth = dialect.auth or { header = "Authorization", prefix = "Bearer " }
   local headers = {}
   for header, name in pairs(dialect.headers or {}) do headers[header] = setting(name) end
+  local admin = secret and dialect.admin_secret
+  admin = admin and secrets.origin(admin) and { secret = admin, header = auth.header, prefix = auth.prefix } or nil
   return Provider.new(o.name, dialect, Wire.new {
     title = dialect.title, base_url = base_url(dialect, o.base_url), headers = headers, on_retry = o.on_retry,
     longest_s = o.longest_s or math.huge, backoff_s = o.backoff_s,
     auth = secret and { secret = secret, header = auth.header, prefix = auth.prefix } or nil,
-  })
+  }, admin)
 end
 
 return providers

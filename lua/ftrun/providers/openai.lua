@@ -26,9 +26,11 @@ local CHAT_S = 180
 ---@param name string
 ---@param dialect table   a row of providers/init.lua
 ---@param wire ftrun.Wire
+---@param admin ft.http.Auth?  for what a usual key may not do
 ---@return ftrun.Provider
-function Provider.new(name, dialect, wire)
-  return setmetatable({ name = name, title = dialect.title, base_url = wire.base_url, dialect = dialect, wire = wire },
+function Provider.new(name, dialect, wire, admin)
+  return setmetatable({ name = name, title = dialect.title, base_url = wire.base_url, dialect = dialect, wire = wire,
+    admin = admin },
     Provider)
 end
 
@@ -48,6 +50,44 @@ function Provider:models()
   local list = {}
   for w in self.wire:each("/models", {}) do list[#list + 1] = values.model(w) end
   return list
+end
+
+---@param id string
+---@return { id: string, created_at: integer?, owned_by: string?, shutdown_date: string? }
+function Provider:model(id) return values.model(self.wire:call("GET", "/models/" .. http.escape(id))) end
+
+-- ---- who may use a tuned model: OpenAI asks for an admin key ----
+
+local function permissions_path(model, id)
+  return ("/fine_tuning/checkpoints/%s/permissions%s"):format(http.escape(model), id and "/" .. http.escape(id) or "")
+end
+
+---@param model string  a tuned model or a checkpoint
+---@return ftrun.Permission[]
+function Provider:permissions(model)
+  local list = {}
+  for w in self.wire:each(permissions_path(model), { limit = 100, auth = self.admin }) do
+    list[#list + 1] = values.permission(w)
+  end
+  return list
+end
+
+--- Lets projects use a model. Asking again for the same makes another permission for the same, which does no harm.
+---@param model string
+---@param projects string[]
+---@return ftrun.Permission[]
+function Provider:permit(model, projects)
+  local page = self.wire:call("POST", permissions_path(model), { creates = true, auth = self.admin,
+    body = { project_ids = json.array(projects) } })
+  local list = {}
+  for i, w in ipairs(values.object(page.data)) do list[i] = values.permission(w) end
+  return list
+end
+
+---@param model string
+---@param id string  of a permission
+function Provider:forbid(model, id)
+  self.wire:call("DELETE", permissions_path(model, id), { auth = self.admin })
 end
 
 -- ---- files ----
@@ -99,6 +139,10 @@ function Provider:files(purpose)
   end
   return list
 end
+
+---@param id string
+---@return ftrun.File
+function Provider:file(id) return values.file(self.wire:call("GET", "/files/" .. http.escape(id))) end
 
 --- Deletes one thing. It is gone, too, when a repeated request is told that it is not there.
 local function delete(self, path)
@@ -304,6 +348,14 @@ end
 ---@return ftrun.Batch
 function Provider:batch(id)
   return values.batch(self.wire:call("GET", "/batches/" .. http.escape(id)))
+end
+
+--- All batches, newest first.
+---@return ftrun.Batch[]
+function Provider:batches()
+  local list = {}
+  for w in self.wire:each("/batches", { limit = 100 }) do list[#list + 1] = values.batch(w) end
+  return list
 end
 
 --- The newest batch that carries the metadata.

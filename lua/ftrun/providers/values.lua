@@ -124,6 +124,16 @@ function values.model(w)
     shutdown_date = text(w.shutdown_date) }
 end
 
+---@class ftrun.Permission
+---@field id string
+---@field project string?
+---@field created_at integer?
+
+---@return ftrun.Permission
+function values.permission(w)
+  return { id = text(w.id), project = text(w.project_id), created_at = integer(w.created_at) }
+end
+
 ---@class ftrun.Batch
 ---@field id string
 ---@field status "validating"|"failed"|"in_progress"|"finalizing"|"completed"|"expired"|"cancelling"|"cancelled"|string

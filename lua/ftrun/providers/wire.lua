@@ -88,21 +88,22 @@ end
 ---@param method string
 ---@param path string  below the base URL, escaped
 ---@param o { query: table?, body: table?, parts: table?, creates: boolean?, timeout_s: number?, max_bytes: integer?,
----  on_progress: function?, stall_s: number?, output: string?, on_data: function?, json: boolean?, pace: ftrun.Pace? }?
----  json: an answer that is none is asked for again, for a short while; once on_data was called, the request is not
----  repeated
+---  on_progress: function?, stall_s: number?, output: string?, on_data: function?, json: boolean?, pace: ftrun.Pace?,
+---  auth: ft.http.Auth? }?  auth: instead of the wire's own; json: an answer that is none is asked for again, for a
+---  short while; once on_data was called, the request is not repeated
 ---@return ft.http.Response
 function Wire:send(method, path, o)
   o = o or {}
   local what, pace = method .. " " .. path, o.pace or {}
-  if self.auth and not secrets.origin(self.auth.secret) then
-    err.raise("setting", ("%s: %s is not set"):format(self.title, self.auth.secret),
-      { advice = ("Put %s=... into the environment or into .env, or use --local."):format(self.auth.secret) })
+  local auth = o.auth or self.auth
+  if auth and not secrets.origin(auth.secret) then
+    err.raise("setting", ("%s: %s is not set"):format(self.title, auth.secret),
+      { advice = ("Put %s=... into the environment or into .env, or use --local."):format(auth.secret) })
   end
   local headers = { accept = "application/json" }
   for name, value in pairs(self.headers) do headers[name] = value end
   if o.body then headers["content-type"] = "application/json" end
-  local options = { headers = headers, auth = self.auth, parts = o.parts, body = o.body and json.encode(o.body),
+  local options = { headers = headers, auth = auth, parts = o.parts, body = o.body and json.encode(o.body),
     timeout_s = math.min(o.timeout_s or 60, self.longest_s), stall_s = o.stall_s, max_bytes = o.max_bytes,
     on_progress = o.on_progress, output = o.output }
   local told = false
@@ -175,7 +176,7 @@ end
 
 --- Iterates over the objects of a list, page after page.
 ---@param path string
----@param query table  with `limit`
+---@param query table  with `limit`; `auth` is no part of it
 ---@return fun(): table?
 function Wire:each(path, query)
   local items, at, more, pages = {}, 0, true, 0
@@ -185,8 +186,9 @@ function Wire:each(path, query)
       if not more then return nil end
       local q = {}
       for k, v in pairs(query) do q[k] = v end
+      q.auth = nil
       q.after = after
-      local page = self:call("GET", path, { query = q })
+      local page = self:call("GET", path, { query = q, auth = query.auth })
       items, at, pages = {}, 0, pages + 1
       for _, item in ipairs(values.object(page.data)) do
         if type(item) == "table" and values.text(item.id) then items[#items + 1] = item end
