@@ -39,6 +39,8 @@ static int op_close(lua_State *L) {
   op->transfer.easy = NULL;
   curl_mime_free(op->mime);
   op->mime = NULL;
+  ft_http_slice_free(op->file);
+  op->file = NULL;
   for (struct curl_slist *h = op->headers; h; h = h->next)
     wipe(h->data); /* one may hold a secret */
   curl_slist_free_all(op->headers);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "buf.h"
+#include "http_slice.h"
 #include "task.h"
 
 enum { FT_HTTP_MAX_HOST_BYTES = 300 };
@@ -32,6 +33,7 @@ struct ft_http_op {
   CURLcode code;
   struct curl_slist *headers;
   curl_mime *mime;
+  struct ft_http_slice *file; /* the body, when it is a file */
   struct ft_buf head, body;
   char error[CURL_ERROR_SIZE];
   char host[FT_HTTP_MAX_HOST_BYTES]; /* host:port, for messages */

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "native.h"
 #include "secrets.h"
@@ -54,16 +53,17 @@ static void check_headers(lua_State *L) {
 }
 
 static void check_auth(lua_State *L) {
-  static const char *const keys[] = {"secret", "header", "prefix", NULL};
+  static const char *const keys[] = {"secret", "header", "prefix", "user", NULL};
   lua_getfield(L, FT_HTTP_OPTIONS, "auth");
   if (!lua_isnil(L, -1)) {
     int t = lua_gettop(L);
     ft_check_keys(L, t, keys);
     const char *header = ft_opt_string(L, t, "header", "Authorization", NULL);
     const char *prefix = ft_opt_string(L, t, "prefix", "Bearer ", NULL);
+    field(L, t, "user");
     if (!field(L, t, "secret") || !is_token(header) || !one_line(prefix, strlen(prefix)))
       luaL_argerror(L, FT_HTTP_OPTIONS,
-                    "auth: expected { secret = name, header = token, prefix = line }");
+                    "auth: expected { secret = name, header = token, prefix = line, user = name }");
   }
   lua_pop(L, 1);
 }
@@ -103,8 +103,8 @@ static double positive(lua_State *L, const char *key, double dflt) {
 
 void ft_http_check(lua_State *L) {
   static const char *const keys[] = {
-      "headers",           "auth",    "body",      "parts",       "output", "timeout_s",
-      "connect_timeout_s", "stall_s", "max_bytes", "on_progress", "on_data", "proxy",  NULL};
+      "headers", "auth",    "body",      "parts",       "file",    "output", "timeout_s", "connect_timeout_s",
+      "stall_s", "max_bytes", "on_progress", "on_data", "proxy", NULL};
   luaL_argcheck(L, is_token(luaL_checkstring(L, FT_HTTP_METHOD)), FT_HTTP_METHOD,
                 "not an HTTP method");
   luaL_checkstring(L, FT_HTTP_URL);
@@ -117,6 +117,12 @@ void ft_http_check(lua_State *L) {
   check_headers(L);
   check_auth(L);
   check_parts(L);
+  if (field(L, FT_HTTP_OPTIONS, "file")) {
+    lua_getfield(L, FT_HTTP_OPTIONS, "parts");
+    luaL_argcheck(L, lua_isnil(L, -1) && !field(L, FT_HTTP_OPTIONS, "body"), FT_HTTP_OPTIONS,
+                  "file, body and parts exclude each other");
+    lua_pop(L, 1);
+  }
   field(L, FT_HTTP_OPTIONS, "body");
   field(L, FT_HTTP_OPTIONS, "output");
   ft_opt_boolean(L, FT_HTTP_OPTIONS, "proxy", true);
@@ -199,6 +205,16 @@ static int set_auth(lua_State *L, struct ft_http_op *op) {
     return fail_unsent(L, "no_secret", name, "not set, neither in the environment nor in .env");
   if (!one_line(value, strlen(value)))
     return fail_unsent(L, "no_secret", name, "holds a line end, which no header can carry");
+  const char *user = field(L, t, "user");
+  if (user) {
+    CURL *easy = op->transfer.easy;
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
+    if (!code) code = curl_easy_setopt(easy, CURLOPT_USERNAME, user);
+    if (!code) code = curl_easy_setopt(easy, CURLOPT_PASSWORD, value);
+    need(L, code ? NULL : op);
+    lua_pop(L, 1);
+    return 0;
+  }
   const char *header = ft_opt_string(L, t, "header", "Authorization", NULL);
   const char *prefix = ft_opt_string(L, t, "prefix", "Bearer ", NULL);
   size_t size = strlen(header) + strlen(prefix) + strlen(value) + 3;
@@ -210,54 +226,6 @@ static int set_auth(lua_State *L, struct ft_http_op *op) {
   op->headers = need(L, list);
   lua_pop(L, 1);
   return 0;
-}
-
-/* A part of a file, read as it is sent; curl owns it through its callbacks. */
-struct slice {
-  int fd;
-  off_t from, at;
-  curl_off_t bytes;
-};
-
-static size_t slice_read(char *to, size_t size, size_t n, void *user) {
-  struct slice *s = user;
-  off_t left = s->from + s->bytes - s->at;
-  size_t want = size * n;
-  if (left < (off_t)want) want = (size_t)left;
-  ssize_t got;
-  do got = pread(s->fd, to, want, s->at);
-  while (got < 0 && errno == EINTR);
-  if (got < 0 || (got == 0 && want)) return CURL_READFUNC_ABORT; /* unreadable, or cut meanwhile */
-  s->at += got;
-  return (size_t)got;
-}
-
-static int slice_seek(void *user, curl_off_t offset, int origin) {
-  struct slice *s = user;
-  if (origin != SEEK_SET) return CURL_SEEKFUNC_CANTSEEK;
-  s->at = s->from + offset;
-  return CURL_SEEKFUNC_OK;
-}
-
-static void slice_free(void *user) {
-  struct slice *s = user;
-  close(s->fd);
-  free(s);
-}
-
-/* Takes fd, which is open on a file of `size` bytes. */
-static CURLcode set_slice(curl_mimepart *part, int fd, double size, double from, double bytes) {
-  if (from > size) from = size;
-  if (bytes > size - from) bytes = size - from;
-  struct slice *s = malloc(sizeof *s);
-  if (!s) {
-    close(fd);
-    return CURLE_OUT_OF_MEMORY;
-  }
-  *s = (struct slice){fd, (off_t)from, (off_t)from, (curl_off_t)bytes};
-  CURLcode code = curl_mime_data_cb(part, s->bytes, slice_read, slice_seek, slice_free, s);
-  if (code) slice_free(s);
-  return code;
 }
 
 static int set_parts(lua_State *L, struct ft_http_op *op) {
@@ -276,13 +244,10 @@ static int set_parts(lua_State *L, struct ft_http_op *op) {
     curl_mimepart *part = need(L, curl_mime_addpart(op->mime));
     CURLcode code = curl_mime_name(part, field(L, t, "name"));
     if (path) {
-      struct stat st;
-      int fd = open(path, O_RDONLY | O_CLOEXEC);
-      int error = fd < 0 || fstat(fd, &st) ? errno : S_ISREG(st.st_mode) ? 0 : EISDIR;
-      if (error && fd >= 0) close(fd);
-      if (error)
-        return fail_unsent(L, "io", path, error == EISDIR ? "not a file" : strerror(error));
-      CURLcode set = set_slice(part, fd, (double)st.st_size, from, bytes);
+      struct ft_http_slice *slice;
+      const char *why = ft_http_slice_open(&slice, path, from, bytes);
+      if (why) return fail_unsent(L, "io", path, why);
+      CURLcode set = ft_http_slice_to_part(slice, part);
       if (!code) code = set;
       if (!code && !filename) {
         const char *slash = strrchr(path, '/');
@@ -300,9 +265,22 @@ static int set_parts(lua_State *L, struct ft_http_op *op) {
   return 0;
 }
 
+static int set_file(lua_State *L, struct ft_http_op *op, const char *path) {
+  const char *why = ft_http_slice_open(&op->file, path, 0, HUGE_VAL);
+  if (why) return fail_unsent(L, "io", path, why);
+  ft_http_slice_to_body(op->file, op->transfer.easy);
+  add_header(L, op, "Expect:"); /* a server that does not answer it costs a second */
+  return 0;
+}
+
 /* Leaves the body, which curl does not copy, in FT_HTTP_BODY. */
 static int set_body(lua_State *L, struct ft_http_op *op, const char *method) {
   CURL *easy = op->transfer.easy;
+  const char *path = field(L, FT_HTTP_OPTIONS, "file");
+  if (path) {
+    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+    return set_file(L, op, path);
+  }
   lua_getfield(L, FT_HTTP_OPTIONS, "parts");
   int failed = lua_istable(L, -1) ? set_parts(L, op) : 0;
   if (failed) return failed;

@@ -372,8 +372,9 @@ static char *next_word(char **at) {
   return word;
 }
 
-/* Whether the machine has a password; every password of the file is masked in output from then on. */
-static bool has_password(char *text, const char *machine) {
+/* Whether the machine has a password, which is kept as a secret under `name`; every password of the file is masked in
+ * output from then on. */
+static bool keep_password(char *text, const char *machine, const char *name, const char *path) {
   bool ours = false, found = false;
   for (char *word; (word = next_word(&text));) {
     if (strcmp(word, "default") == 0) {
@@ -391,7 +392,7 @@ static bool has_password(char *text, const char *machine) {
     if (!value) break;
     if (names) ours = strcmp(value, machine) == 0;
     if (password) ft_secrets_hide(value, strlen(value));
-    if (password && ours && *value) found = true;
+    if (password && ours && *value && !found) found = ft_secrets_keep(name, value, path) == 0;
   }
   return found;
 }
@@ -400,6 +401,7 @@ static int wandb_netrc(lua_State *L) {
   size_t len;
   const char *path = luaL_checklstring(L, 1, &len), *machine = luaL_checkstring(L, 2);
   luaL_argcheck(L, strlen(path) == len, 1, "a path holds no NUL byte");
+  const char *name = lua_pushfstring(L, "netrc password of %s", machine);
   struct ft_buf text;
   ft_buf_init(&text, NETRC_MAX);
   int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -410,11 +412,14 @@ static int wandb_netrc(lua_State *L) {
   bool found = false;
   if (!errnum) {
     text.data[got] = '\0';
-    found = has_password(text.data, machine);
+    found = keep_password(text.data, machine, name, path);
   }
   ft_buf_wipe(&text);
   if (errnum) return ft_fail_errno(L, path, errnum);
-  lua_pushboolean(L, found);
+  if (found)
+    lua_pushstring(L, name);
+  else
+    lua_pushboolean(L, 0);
   return 1;
 }
 

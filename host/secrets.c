@@ -184,6 +184,10 @@ static int put(const char *origin, const char *name, const char *value) {
   return 0;
 }
 
+int ft_secrets_keep(const char *name, const char *value, const char *origin) {
+  return put(origin, name, value);
+}
+
 /* ---- .env files ---- */
 
 static const char *lookup(void *context, const char *name, size_t len) {

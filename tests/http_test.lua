@@ -233,8 +233,24 @@ t.test("a secret goes into a header without entering Lua", function()
   t.eq(assert(request("GET", s.url, { auth = auth })).body, "Bearer sk-1234567|")
   auth.header, auth.prefix = "api-key", ""
   t.eq(assert(request("GET", s.url, { auth = auth, headers = { A = "b" } })).body, "|sk-1234567")
+  t.eq(assert(request("GET", s.url, { auth = { secret = "FTRUN_TEST_HTTP_KEY", user = "api" } })).body,
+    "Basic " .. digest.base64 "api:sk-1234567" .. "|")
   assert(fs.write(dir.path .. "/.env", ""))
   assert(secrets.load(dir.path .. "/.env"))
+end)
+
+t.test("a file is sent as the body as it is", function()
+  local dir <close> = t.folder()
+  local s <close> = serve(function(r)
+    return { status = 200, body = ("%s %s %s"):format(r.method, r.headers["content-length"], digest.md5(r.body)) }
+  end)
+  for _, bytes in ipairs { "", "x", ("0123456789"):rep(100000) } do
+    assert(fs.write(dir.path .. "/f", bytes))
+    t.eq(assert(request("PUT", s.url, { file = dir.path .. "/f" })).body,
+      ("PUT %d %s"):format(#bytes, digest.md5(bytes)))
+  end
+  fails("io", false, request("PUT", s.url, { file = dir.path .. "/none" }))
+  t.has(fails("io", false, request("PUT", s.url, { file = dir.path })), "not a file")
 end)
 
 t.test("wrong arguments raise, and name what is wrong", function()
@@ -243,6 +259,7 @@ t.test("wrong arguments raise, and name what is wrong", function()
     ["timeout_s: expected 0 < seconds"] = { "GET", "http://h/", { timeout_s = 0 } },
     ["not an HTTP method"] = { "GET /", "http://h/" },
     ["headers: names and values"] = { "GET", "http://h/", { headers = { A = "x\r\nB: y" } } },
+    ["file, body and parts exclude"] = { "POST", "http://h/", { body = "", file = "f" } },
     ["body and parts exclude"] = { "POST", "http://h/", { body = "", parts = {} } },
     ["either a value or a path"] = { "POST", "http://h/", { parts = { { name = "x" } } } },
     ["auth: expected"] = { "GET", "http://h/", { auth = {} } },

@@ -17,12 +17,14 @@ local http = {}
 ---@field secret string        name in the secrets store ("OPENAI_API_KEY")
 ---@field header string?       default "Authorization"
 ---@field prefix string?       default "Bearer "
+---@field user string?         HTTP Basic instead, with this user and the secret as password
 
 ---@class ft.http.Options
 ---@field headers table<string, string>?
 ---@field auth ft.http.Auth?
 ---@field body string?
 ---@field parts ft.http.Part[]?    excludes body
+---@field file string?             path: its bytes are the body, streamed from disk; excludes body and parts
 ---@field output string?           path: the body of a 2xx answer is written there (temporary file, fsync, rename), not returned
 ---@field timeout_s number?        whole request, default 60
 ---@field connect_timeout_s number? default 10

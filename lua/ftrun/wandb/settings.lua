@@ -35,12 +35,15 @@ end
 ---@param base_url string
 ---@return string? origin
 ---@return string machine  whose entry in netrc counts
+---@return string? secret  the key's name for http's auth
 function settings.key_origin(base_url)
   local machine = base_url:match "^%a+://([^/]+)" or base_url
   local origin = secrets.origin "WANDB_API_KEY"
-  if origin then return origin, machine end
+  if origin then return origin, machine, "WANDB_API_KEY" end
   local path = netrc_file()
-  return path and native.netrc(path, machine) and path or nil, machine
+  local secret = path and native.netrc(path, machine)
+  if secret then return path, machine, secret end
+  return nil, machine
 end
 
 --- The project's name without what W&B refuses in one.
