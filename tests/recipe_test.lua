@@ -125,7 +125,7 @@ t.test("a reference stays a reference, a plain setting gets its value or its def
         group = ft.env "FTRUN_TESTS" },
     }]]))
   t.eq(r.dataset.url, { env = "DATABASE_URL" })
-  t.eq(r.wandb, { project = "fallback", group = os.getenv "FTRUN_TESTS", log_datasets = false,
+  t.eq(r.wandb, { project = "fallback", group = os.getenv "FTRUN_TESTS", log_datasets = false, on_stop = "detach",
     openai_integration = false })
 end)
 

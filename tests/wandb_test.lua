@@ -137,7 +137,8 @@ t.test("a netrc file says whether it has a key, and keeps it", function()
   assert(fs.write(path, "# machine api.wandb.ai password no\nmachine other login a password pw-of-other\n"
     .. "macdef x\nmachine api.wandb.ai password no\n\nmachine api.wandb.ai\n  login user\n  password pw-of-wandb\n"
     .. "default login x password pw-of-default\n"))
-  t.eq({ native.netrc(path, "api.wandb.ai"), native.netrc(path, "else.where") }, { "netrc password of api.wandb.ai", false })
+  t.eq({ native.netrc(path, "api.wandb.ai"), native.netrc(path, "else.where") },
+    { "netrc password of api.wandb.ai", false })
   t.raises("is a secret", require("ft.secrets").setting, "netrc password of api.wandb.ai")
   t.eq(require("ft.log").mask "pw-of-wandb pw-of-other", "*** ***")
   t.eq(select(3, native.netrc(dir.path .. "/none", "x")), "not_found")

@@ -18,6 +18,19 @@ local function change(c, decision, reason)
   c.journal:done(decision)
 end
 
+--- Somebody has asked a tracker to stop the run, and the recipe has said what that means. Detaching raises.
+---@param c ftrun.run.Context
+function hooks.stop(c, reason)
+  local w = c.recipe.wandb or {}
+  if w.on_stop ~= "cancel" then
+    err.raise("detached", ("%s: detached, job %s goes on at the provider"):format(reason, c.create.job),
+      { advice = ("Continue: ftrun watch %s   cancel: ftrun cancel %s"):format(c.summary.id, c.summary.id) })
+  end
+  if c.journal:last("phase", "cancel") then return end
+  c.journal:intend("cancel", { reason = reason })
+  change(c, "cancel", reason)
+end
+
 --- A hook of the recipe answers with a decision; plain values go in. One that fails is reported, and the run goes on:
 --- the job is paid for, and a recipe with its hook mended would be another run.
 ---@param c ftrun.run.Context

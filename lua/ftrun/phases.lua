@@ -150,8 +150,14 @@ phases[6] = { name = "watch", run = function(c)
   hooks.redo(c)
   -- an event is kept before its hook is called: a crash between the two leaves the newest one without an answer
   if #past > 0 then react(past[#past]) end
+  local guard = gauge:guard(c.provider, tell)
+  local function each(job)
+    guard(job)
+    local reason = watch.is_open(job.state) and c.trackers.stopped()
+    if reason then hooks.stop(c, reason) end
+  end
   local job = watch.follow { provider = c.provider, job_id = c.create.job, past = past,
-    each = gauge:guard(c.provider, tell), emit = function(event)
+    each = each, emit = function(event)
       tell(event)
       if event.type == "metrics" then history[#history + 1] = event.metrics end
       react(event)

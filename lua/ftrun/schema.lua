@@ -201,6 +201,8 @@ return {
       { "openai_integration", type = "boolean", default = false,
         doc = "the provider logs the job there too; your W&B key lies in its account settings" },
       { "log_datasets", type = "boolean", default = false, doc = "also log texts of examples (never by itself)" },
+      { "on_stop", type = "string", enum = { "detach", "cancel" }, default = "detach",
+        doc = "what W&B's Stop button does: leave the job to the provider, or cancel it" },
     } },
     { "on", type = "table", aliases = { "hooks" }, doc = "hooks; they answer with ft.cancel, ft.pause, ft.notify",
       fields = {

@@ -58,7 +58,7 @@ class Project:
     def __init__(self, program, epochs=2, datasets=False, hook=""):
         self.program = program
         self.folder = tempfile.mkdtemp(prefix="ftrun-wandb-")
-        self.env = {"PATH": os.environ["PATH"], "HOME": self.folder, "WANDB_API_KEY": KEY, "NO_PROXY": "*"}
+        self.env = {"PATH": os.environ["PATH"], "HOME": self.folder, "WANDB_API_KEY": KEY, "WANDB_MODE": "offline", "NO_PROXY": "*"}
         with open(self.folder + "/rows.jsonl", "w", encoding="utf-8") as f:
             for i in range(40):
                 n = 100 + 7 * i

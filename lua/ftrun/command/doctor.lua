@@ -81,12 +81,17 @@ end
 
 local function look_at_wandb(add)
   local set = wandb.of()
-  if not set.wanted then return add("W&B", "note", "runs are not logged: " .. set.why) end
-  local origin, machine = wandb.key_origin(set.base_url)
-  local facts = ("project %s, mode %s; %s"):format(set.project, set.mode, set.why)
-  if origin then return add("W&B", "ok", ("%s; a key is there (%s)"):format(facts, origin)) end
-  add("W&B", "note", ("%s; no key, neither in WANDB_API_KEY nor for %s in netrc"):format(facts, machine),
-    "Without a key nothing reaches W&B: take one from https://wandb.ai/authorize, or run `wandb login`.")
+  local key = wandb.key_origin(set.base_url)
+  local to = set.entity and ("project %s of %s"):format(set.project, set.entity) or "project " .. set.project
+  if set.online then
+    add("W&B", "ok", ("runs are logged online, to %s (key from %s)"):format(to, key))
+  elseif set.wanted then
+    add("W&B", key and "ok" or "note", ("runs are logged offline, to %s: %s"):format(to, set.offline_why),
+      not key and "Take a key from https://wandb.ai/authorize into the environment or .env to log online." or nil)
+  else
+    add("W&B", "note", "runs are not logged: " .. set.why, set.silent
+      and "Put WANDB_PROJECT or WANDB_API_KEY into the environment or .env, if you use W&B." or nil)
+  end
 end
 
 local function look_at_local(add)

@@ -9,8 +9,8 @@ local command = {}
 
 local MEANS = {
   WANDB_ENABLED = "false: no run is logged",
-  WANDB_MODE = "offline or disabled; online, W&B's default, is offline too in this version of ftrun",
-  WANDB_API_KEY = "the key of your account, for the upload",
+  WANDB_MODE = "online with a key (the default), offline, or disabled",
+  WANDB_API_KEY = "the key of your account; without one runs are logged offline",
   WANDB_PROJECT = "the project; a recipe's wandb.project goes first; default uncategorized",
   WANDB_ENTITY = "team or user; default: that of the key",
   WANDB_BASE_URL = "a server of your own; default https://api.wandb.ai",
@@ -42,8 +42,9 @@ local function rows_of(status)
   rows[#rows + 1] = ("%-15s %s"):format("key", status.key and "found (" .. status.key .. ")"
     or ("none, neither in WANDB_API_KEY nor for %s in netrc: `wandb login` stores one"):format(status.machine))
   rows[#rows + 1] = ""
-  rows[#rows + 1] = status.logs and "Runs are logged as offline runs: " .. status.why .. "."
-    or "W&B not initialised: " .. status.why .. "."
+  rows[#rows + 1] = not status.logs and "W&B not initialised: " .. status.why .. "."
+    or status.online and ("Runs are logged online, to %s: %s."):format(status.base_url, status.why)
+    or ("Runs are logged offline (%s): %s."):format(status.offline_why, status.why)
   rows[#rows + 1] = "A recipe can ask for it itself with wandb = { project = ... }."
   for _, r in ipairs(status.runs) do
     rows[#rows + 1] = r.synced and ("uploaded: %s"):format(r.run) or ("wandb sync %s"):format(r.dir)
@@ -59,7 +60,8 @@ local function status()
     list[#list + 1] = { name = name, value = value, origin = origin, means = MEANS[name] }
   end
   local key, machine = settings.key_origin(set.base_url)
-  return { logs = set.wanted, why = set.why, project = set.project, entity = set.entity, base_url = set.base_url,
+  return { logs = set.wanted, why = set.why, online = set.online == true, offline_why = set.offline_why,
+    project = set.project, entity = set.entity, base_url = set.base_url,
     key = key, machine = machine, settings = json.array(list), runs = json.array(offline_runs()) }
 end
 

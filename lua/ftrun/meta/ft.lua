@@ -141,6 +141,7 @@ ft = {}
 ---@field tags? string[]  labels of the run
 ---@field openai_integration? boolean  the provider logs the job there too; your W&B key lies in its account settings (default false)
 ---@field log_datasets? boolean  also log texts of examples (never by itself) (default false)
+---@field on_stop? "detach"|"cancel"  what W&B's Stop button does: leave the job to the provider, or cancel it (default "detach")
 
 --- hooks; they answer with ft.cancel, ft.pause, ft.notify
 ---@class (exact) ft.Recipe.On

@@ -1,4 +1,5 @@
 --- One request on the OpenAI wire: headers, JSON, errors, retries, pages.
+local address = require "ftrun.address"
 local http = require "ft.http"
 local secrets = require "ft.secrets"
 local err = require "ftrun.err"
@@ -26,9 +27,7 @@ local MOST_PAGES = 10000
 ---  longest_s: number, backoff_s: number? }
 ---@return ftrun.Wire
 function Wire.new(o)
-  local host = o.base_url:match("^%a+://([^/]*)") or ""
-  host = host:match("^(%[.-%])") or host:match("^[^:]*")
-  o.loopback = host == "localhost" or host == "[::1]" or host:match("^127%.") ~= nil
+  o.loopback = address.is_loopback(o.base_url)
   return setmetatable(o, Wire)
 end
 

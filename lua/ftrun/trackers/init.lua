@@ -1,8 +1,8 @@
 --- Trackers keep what a run says. A tracker is a module with open(context, past) -> { event = fn(event),
---- close = fn() }, or nil when it has nothing to do in this run; it sees the run's one stream of events
---- (watch.lua tells their shapes), `past` being those of earlier starts. The context is the run's (run.lua): what
---- its phases have made is there when the first event comes. A tracker that fails is reported once and left
---- out; the run goes on. Only `files` may stop a run: what it cannot write would be lost.
+--- close = fn(), stopped = (fn() -> reason)? }, or nil when it has nothing to do in this run; it sees the run's one
+--- stream of events (watch.lua tells their shapes), `past` being those of earlier starts. The context is the run's
+--- (run.lua): what its phases have made is there when the first event comes. A tracker that fails is reported once and
+--- left out; the run goes on. Only `files` may stop a run: what it cannot write would be lost.
 local files = require "ftrun.trackers.files"
 local log = require "ft.log"
 
@@ -15,6 +15,7 @@ local OTHERS = { "wandb" }
 ---@field past table[]     events of earlier starts of this run
 ---@field event fun(event: table)
 ---@field close fun()
+---@field stopped fun(): string?  why a tracker was asked to stop the run, by somebody elsewhere
 
 --- Opens every tracker for a run.
 ---@param context table  at least `dir`, `recipe` and `summary`
@@ -47,6 +48,12 @@ function trackers.open(context)
     past = first.past,
     event = function(event) call("event", event) end,
     close = function() call("close") end,
+    stopped = function()
+      for _, other in ipairs(others) do
+        local reason = other.tracker.stopped and other.tracker.stopped()
+        if reason then return reason end
+      end
+    end,
   }
 end
 

@@ -4,15 +4,15 @@
 --- events.jsonl is the truth here too: when a run is taken up again the log is made anew from the earlier events,
 --- beside the old one, and takes its place. So nothing is missing or there twice, wherever a kill came.
 ---
---- An online run would be a second sink with the same add(record): nothing above `open_log` knows where records go.
+--- The records go to a sink (wandb/sink.lua), which also sends them while the run goes on when there is a key.
 local err = require "ftrun.err"
 local cost = require "ftrun.cost"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
 local log = require "ft.log"
 local records = require "ftrun.wandb.records"
-local run_log = require "ftrun.wandb.log"
 local settings = require "ftrun.wandb.settings"
+local sink = require "ftrun.wandb.sink"
 local terminal = require "ftrun.terminal"
 local time = require "ft.time"
 local version = require "ft.version"
@@ -85,7 +85,7 @@ end
 -- ---- the log ----
 
 function Tracker:add(record, sync)
-  err.check("system", self.log:add(record, sync))
+  self.log:add(record, sync)
 end
 
 --- Begins the log with what is known before the first event.
@@ -93,7 +93,9 @@ function Tracker:open_log(path)
   local c, w = self.c, self.c.recipe.wandb or {}
   err.check("system", fs.mkdir(self.folder .. "/files"))
   err.check("system", fs.mkdir(self.folder .. "/logs"))
-  self.log = err.check("system", run_log.create(path))
+  self.log = sink.create(path, { set = self.set, on_stop = function()
+    self.stop_pressed = true
+  end })
   self:add(records.header("ftrun-" .. version))
   self:add(records.run { run_id = c.summary.id, project = self.set.project, entity = self.set.entity,
     run_group = w.group, job_type = JOB_TYPE, display_name = w.run_name or c.summary.id, notes = w.notes,
@@ -192,17 +194,15 @@ function Tracker:begin(past)
   self.start, self.clock, self.latest = start, start, {}
   self.folder = ("%s/wandb/offline-run-%s-%s"):format(c.dir, os.date("%Y%m%d_%H%M%S", math.floor(start)), c.summary.id)
   local path = ("%s/run-%s.wandb"):format(self.folder, c.summary.id)
-  self:open_log(path .. ".new")
+  self:open_log(path)
   for _, event in ipairs(past) do self:take(event) end
-  err.check("system", self.log:rename(path))
   if #past > 0 then fs.remove(path .. ".synced") end -- there is more to upload now
+  self.log:publish()
 end
 
 function Tracker:close()
   if not self.log then return end
-  self.log:close()
-  log.info(("W&B: %s; upload it with: wandb sync %s"):format(self.ended and "an offline run is written"
-    or "the offline run is not at its end yet", self.folder))
+  log.info("W&B: " .. self.log:close("ftrun wandb sync " .. self.c.summary.id))
 end
 
 --- nil when this run is not to be logged.
@@ -224,6 +224,7 @@ function wandb.open(context, past)
       self:take(event)
     end,
     close = function() self:close() end,
+    stopped = function() return self.stop_pressed and "Stop was pressed at W&B" end,
   }
 end
 

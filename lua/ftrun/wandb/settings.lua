@@ -1,6 +1,7 @@
 --- What W&B's settings say, read as its SDK reads them: the environment, then netrc for the key, whose value is never
 --- seen here. One place decides whether a run is logged, and says why not.
 local fs = require "ft.fs"
+local http = require "ft.http"
 local native = require "ft.wandb"
 local secrets = require "ft.secrets"
 
@@ -11,6 +12,7 @@ local DEFAULT_PROJECT = "uncategorized"
 local PROJECT_MAX, TAG_MAX = 128, 64
 
 local FALSE = { ["false"] = true, ["0"] = true, no = true, off = true, n = true, f = true }
+local OFFLINE = { offline = true, dryrun = true }
 local TRUE = { ["true"] = true, ["1"] = true, yes = true, on = true, y = true, t = true }
 
 --- The names that count, in the order in which they are told.
@@ -72,6 +74,41 @@ end
 ---@field project string
 ---@field entity string?
 ---@field base_url string
+---@field online boolean?     the run is sent while it goes on
+---@field offline_why string? why it is not
+---@field interval_s number?  seconds between two posts
+
+--- Whether a run that is wanted is sent while it goes on: with a key, unless the mode says offline.
+local function decide_online(s)
+  if OFFLINE[s.mode] then
+    s.offline_why = "WANDB_MODE is " .. s.mode
+    return
+  end
+  local origin, machine = settings.key_origin(s.base_url)
+  if origin then
+    s.online = true
+  else
+    s.offline_why = ("no key, neither in WANDB_API_KEY nor for %s in netrc"):format(machine)
+  end
+end
+
+--- A run's page.
+---@param s ftrun.wandb.Settings
+---@param run { entity: string, project: string, id: string }
+---@return string url
+function settings.run_url(s, run)
+  local app = get "WANDB_APP_URL"
+  if not app then
+    app = s.base_url
+    if app:match "^https://api%.wandb%." then
+      app = app:gsub("//api%.", "//", 1)
+    else
+      app = app:gsub("//api%.", "//app.", 1)
+    end
+  end
+  return ("%s/%s/%s/runs/%s"):format((app:gsub("/+$", "")), http.escape(run.entity), http.escape(run.project),
+    http.escape(run.id))
+end
 
 --- What holds for a recipe; without one, for recipes that do not mention W&B.
 ---@param recipe table?
@@ -83,7 +120,9 @@ function settings.of(recipe)
   local project = asked and asked.project or get "WANDB_PROJECT"
   local s = { mode = mode, project = project_name(project or DEFAULT_PROJECT),
     entity = asked and asked.entity or get "WANDB_ENTITY",
-    base_url = (get "WANDB_BASE_URL" or DEFAULT_URL):gsub("/+$", "") }
+    base_url = (get "WANDB_BASE_URL" or DEFAULT_URL):gsub("/+$", ""),
+    -- the SDK's name for it
+    interval_s = tonumber(get "WANDB__FILE_STREAM_TRANSMIT_INTERVAL") }
   local by = asked and "the recipe has wandb = { ... }" or get "WANDB_PROJECT" and "WANDB_PROJECT is set"
     or secrets.origin "WANDB_API_KEY" and "WANDB_API_KEY is set"
   s.wanted = false
@@ -98,6 +137,7 @@ function settings.of(recipe)
     s.why = "WANDB_DISABLED is " .. disabled
   else
     s.wanted, s.why = true, by
+    decide_online(s)
   end
   return s
 end

@@ -1,0 +1,131 @@
+--- Requests to W&B's API: authentication, JSON, retries by retry.lua. Every request may be repeated: runs are put by
+--- their id, lines by their number, files and artifacts by their content.
+local address = require "ftrun.address"
+local err = require "ftrun.err"
+local http = require "ft.http"
+local json = require "ftrun.json"
+local retry = require "ftrun.retry"
+local secrets = require "ft.secrets"
+
+--- Most seconds that the last requests of a run may be retried: after an answer, and without any.
+local LAST_S = { answered = 60, unreachable = 10 }
+
+local BACKOFF_S = 1
+local STREAM_TIMEOUT_S, UPLOAD_TIMEOUT_S = 180, 24 * 3600
+
+---@class ftrun.wandb.Api
+---@field base_url string
+---@field auth ft.http.Auth
+---@field last boolean?      the run is at its end: retries are bounded
+---@field trouble string?    why the last attempt failed, while it is being repeated
+local Api = {}
+Api.__index = Api
+
+---@param o { base_url: string, secret: string, on_trouble: (fun(text: string)), on_recovery: fun() }
+---@return ftrun.wandb.Api
+function Api.new(o)
+  o.auth = { secret = o.secret, user = "api" }
+  o.headers = { ["content-type"] = "application/json", ["x-wandb-username"] = secrets.setting "WANDB_USERNAME" or "",
+    ["x-wandb-user-email"] = secrets.setting "WANDB_USER_EMAIL" or "" }
+  return setmetatable(o, Api)
+end
+
+-- what a refusal says for itself
+local function reason(response)
+  local body = json.decode(response.body)
+  local list = type(body) == "table" and body.errors
+  local first = type(list) == "table" and type(list[1]) == "table" and list[1].message
+  local said = first or type(body) == "table" and body.error
+  said = type(said) == "string" and said
+  return ("HTTP %d%s"):format(response.status, said and ": " .. said:sub(1, 300) or "")
+end
+
+local ADVICE = {
+  [401] = "Take a key from https://wandb.ai/authorize into WANDB_API_KEY.",
+  [403] = "Check that the key may write to this project (WANDB_ENTITY, WANDB_PROJECT).",
+  [404] = "Check WANDB_BASE_URL, WANDB_ENTITY and WANDB_PROJECT.",
+}
+
+--- Sends until there is an answer that counts. Raises err: "network" when patience ended, "provider" for a refusal.
+function Api:send(what, method, url, options)
+  if address.is_loopback(url) then options.proxy = false end
+  local outcome = retry.run({
+    what = what, creates = false, backoff_s = BACKOFF_S,
+    patience_s = function(outcome)
+      return not self.last and math.huge or LAST_S[outcome.response and "answered" or "unreachable"]
+    end,
+    on_retry = function(text)
+      if not self.trouble then self.on_trouble(text) end
+      self.trouble = text
+    end,
+  }, function()
+    local response, message, code, sent = http.request(method, url, options)
+    return { response = response, message = message, code = code, sent = sent }
+  end)
+  local response = outcome.response
+  if not response then
+    err.raise("network", ("W&B: %s: %s"):format(what, outcome.message or outcome.code), { code = outcome.code })
+  end
+  if response.status < 200 or response.status > 299 then
+    err.raise(retry.may(outcome, false) and "network" or "provider", ("W&B: %s: %s"):format(what, reason(response)),
+      { status = response.status, advice = ADVICE[response.status] })
+  end
+  if self.trouble then
+    self.trouble = nil
+    self.on_recovery()
+  end
+  return response
+end
+
+local function post(self, what, path, body, timeout_s)
+  local response = self:send(what, "POST", self.base_url .. path, { auth = self.auth, headers = self.headers,
+    body = json.encode(body), timeout_s = timeout_s })
+  local value = json.decode(response.body)
+  if type(value) ~= "table" then
+    err.raise("provider", ("W&B: %s: the answer is no JSON object"):format(what),
+      { advice = "Check WANDB_BASE_URL." })
+  end
+  return value, response
+end
+
+--- One GraphQL operation; answers its `data`.
+---@param name string
+---@param query string
+---@param variables table
+---@return table data
+function Api:graphql(name, query, variables)
+  local value = post(self, name, "/graphql", { operationName = name, query = query, variables = variables })
+  local first = type(value.errors) == "table" and value.errors[1]
+  if first or type(value.data) ~= "table" then
+    err.raise("provider", ("W&B: %s: %s"):format(name,
+      type(first) == "table" and type(first.message) == "string" and first.message or "an answer without data"))
+  end
+  return value.data
+end
+
+--- Sends a piece of a run's streams.
+---@return table answer
+---@return table<string, string> headers
+function Api:stream(run, body)
+  local path = ("/files/%s/%s/%s/file_stream"):format(http.escape(run.entity), http.escape(run.project),
+    http.escape(run.id))
+  local value, response = post(self, "file_stream", path, body, STREAM_TIMEOUT_S)
+  return value, response.headers
+end
+
+--- Puts a file where the server has said. Whose place that is checks no key.
+---@param url string
+---@param headers string[]?  "Name: value"
+---@param path string
+function Api:put(url, headers, path)
+  local list = {}
+  for _, line in ipairs(headers or {}) do
+    local name, value = line:match "^([^:]+):%s*(.*)$"
+    if name then list[name] = value end
+  end
+  if not url:find "^%a+://" then url = self.base_url .. url end
+  self:send("upload of " .. path:match "[^/]*$", "PUT", url, { headers = list, file = path,
+    timeout_s = UPLOAD_TIMEOUT_S })
+end
+
+return Api

@@ -1,0 +1,62 @@
+--- Where the records of a run go. Always into its log on disk, before anything else; online also to the server, out of
+--- that log. Who adds records does not know which.
+local err = require "ftrun.err"
+local log = require "ft.log"
+local online = require "ftrun.wandb.online"
+local run_log = require "ftrun.wandb.log"
+
+local sink = {}
+
+---@class ftrun.wandb.Sink
+---@field url string?  of the run at the server, once it is there
+local Sink = {}
+Sink.__index = Sink
+
+--- Begins a log. What was there under its name stays until `publish`.
+---@param path string  run-<id>.wandb in the run's own folder
+---@param o { set: ftrun.wandb.Settings, on_stop: fun()? }  on_stop: somebody has pressed Stop at the server
+---@return ftrun.wandb.Sink
+function sink.create(path, o)
+  local file = err.check("system", run_log.create(path .. ".new"))
+  return setmetatable({ path = path, log = file, o = o, steps = 0 }, Sink)
+end
+
+--- Adds a record; with `sync`, returns after it is on disk. Never waits for the server.
+---@param record table  of records.lua
+---@param sync boolean?
+function Sink:add(record, sync)
+  err.check("system", self.log:add(record, sync))
+  if record.history then self.steps = self.steps + 1 end
+end
+
+--- Gives the log its name, and begins to send it when the settings say so.
+function Sink:publish()
+  err.check("system", self.log:rename(self.path))
+  if not self.o.set.online then return end
+  self.stream = online.start { path = self.path, set = self.o.set, on_stop = self.o.on_stop, on_url = function(url)
+    self.url = url
+    log.info("W&B: " .. url)
+  end }
+end
+
+--- Ends both; what is left is sent, if that is possible in time. Says what became of the run.
+---@param again string?  the command that sends the rest
+---@return string text
+function Sink:close(again)
+  self.log:close()
+  local set, folder = self.o.set, self.path:match "^(.*)/"
+  if not self.stream then
+    return ("an offline run is in %s%s; upload it with: wandb sync %s"):format(folder,
+      set.offline_why and " (" .. set.offline_why .. ")" or "", folder)
+  end
+  local r = self.stream:close()
+  local rest = self.steps - r.history
+  if not r.why then
+    return ("the run is at %s%s"):format(r.url or set.base_url, r.complete and "" or ", all up to here")
+  end
+  return ("not all was sent (%s): %s; it is kept in %s%s"):format(r.why,
+    rest > 0 and ("%d of %d steps are missing"):format(rest, self.steps) or "the end is missing", folder,
+    again and "; send it with: " .. again or "")
+end
+
+return sink
