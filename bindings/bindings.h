@@ -11,6 +11,7 @@ int luaopen_ft_fs(lua_State *L);       /* fs.c */
 int luaopen_ft_http(lua_State *L);     /* http.c */
 int luaopen_ft_learner(lua_State *L);  /* learner.c */
 int luaopen_ft_postgres(lua_State *L); /* postgres.c */
+int luaopen_ft_resample(lua_State *L); /* resample.c */
 int luaopen_ft_scan(lua_State *L);     /* scan.c */
 int luaopen_ft_server(lua_State *L);   /* server.c */
 int luaopen_ft_similar(lua_State *L);  /* similar.c */

@@ -45,6 +45,7 @@ static const luaL_Reg natives[] = {
     {"ft.fs", luaopen_ft_fs},             {"ft.http", luaopen_ft_http},
     {"ft.learner", luaopen_ft_learner},   {"ft.log", luaopen_ft_log},
     {"ft.postgres", luaopen_ft_postgres}, {"ft.progress", luaopen_ft_progress},
+    {"ft.resample", luaopen_ft_resample},
     {"ft.sandbox", luaopen_ft_sandbox},   {"ft.secrets", luaopen_ft_secrets},
     {"ft.scan", luaopen_ft_scan},         {"ft.similar", luaopen_ft_similar},
     {"ft.server", luaopen_ft_server},     {"ft.task", luaopen_ft_task},

@@ -4,24 +4,17 @@
 --- Introduction to the Bootstrap, 1993, sections 13.3 and 6.4; P. Koehn, Statistical Significance Tests for Machine
 --- Translation Evaluation, 2004, for pairs of systems on one test set). Percentile intervals are somewhat short for
 --- few rows.
+local resample = require "ft.resample"
+local time = require "ft.time"
+
 local M = {}
+
+local TURN_S = 0.02 -- so long others wait at most, about
 
 M.RESAMPLES = 2000
 M.CONFIDENCE = 0.95
 --- Below so many rows the interval is not to be trusted, and no verdict is given.
 M.FEWEST_ROWS = 10
-
--- xorshift64*: S. Vigna, An experimental exploration of Marsaglia's xorshift generators, scrambled, 2016. The seed
--- alone decides what is drawn, on every machine; Lua's own generator is shared by all of the program.
-local function generator(seed)
-  local x = (seed * 2 + 1) * 0x9E3779B97F4A7C15
-  return function(n)
-    x = x ~ (x >> 12)
-    x = x ~ (x << 25)
-    x = x ~ (x >> 27)
-    return ((x * 0x2545F4914F6CDD1D) >> 33) % n + 1 -- n is far below 2^31: the remainder's bias is too
-  end
-end
 
 --- The value below which a share of the sorted values lies, linear between neighbours (R. Hyndman, Y. Fan, Sample
 --- Quantiles in Statistical Packages, 1996, definition 7).
@@ -52,25 +45,6 @@ function M.sentence(verdict, rows)
   return verdict == "cannot tell" and ("cannot tell with %d row%s"):format(rows, rows == 1 and "" or "s") or verdict
 end
 
--- What most rows have is 0 in a wide vector (a confusion matrix): only the rest is added.
-local function sparse(vectors)
-  local list = {}
-  for i, v in ipairs(vectors) do
-    local places, amounts = {}, {}
-    for k, amount in ipairs(v) do
-      if amount ~= 0 then places[#places + 1], amounts[#amounts + 1] = k, amount end
-    end
-    list[i] = { places, amounts, #places }
-  end
-  return list
-end
-
-local function zeros(n)
-  local list = {}
-  for i = 1, n do list[i] = 0 end
-  return list
-end
-
 --- Intervals of the differences b - a of all values of a scorer. A draw in which a value does not exist says nothing
 --- about it; a value that exists in less than half of the draws has no interval.
 ---@param scorer ftrun.score.Scorer
@@ -80,22 +54,12 @@ end
 ---  turn: called now and then, and may wait
 ---@return table<integer, { low: number, high: number }>  false where there is none
 function M.intervals(scorer, a, b, o)
-  local rows, width, resamples = #a, scorer.width(), o.resamples or M.RESAMPLES
-  local draw = generator(o.seed)
-  local sa, sb, differences, count = sparse(a), sparse(b), {}, #scorer.names()
+  local rows, resamples, differences, count = #a, o.resamples or M.RESAMPLES, {}, #scorer.names()
   for i = 1, count do differences[i] = {} end
-  local per_turn = math.max(1, 200000 // math.max(1, rows))
+  local drawn <close> = rows > 0 and resample.pairs(scorer.width(), a, b, o.seed) or nil
+  local ta, tb, turn_at = {}, {}, time.monotonic() + TURN_S
   for r = 1, rows > 0 and resamples or 0 do
-    local ta, tb = zeros(width), zeros(width)
-    for _ = 1, rows do
-      local k = draw(rows)
-      local row = sa[k]
-      local places, amounts = row[1], row[2]
-      for i = 1, row[3] do ta[places[i]] = ta[places[i]] + amounts[i] end
-      row = sb[k]
-      places, amounts = row[1], row[2]
-      for i = 1, row[3] do tb[places[i]] = tb[places[i]] + amounts[i] end
-    end
+    drawn:draw(ta, tb)
     local va, vb = scorer.values(ta, rows), scorer.values(tb, rows)
     for i = 1, count do
       if va[i] and vb[i] then
@@ -103,7 +67,10 @@ function M.intervals(scorer, a, b, o)
         list[#list + 1] = vb[i].value - va[i].value
       end
     end
-    if o.turn and r % per_turn == 0 then o.turn(r, resamples) end
+    if o.turn and time.monotonic() > turn_at then
+      o.turn(r, resamples)
+      turn_at = time.monotonic() + TURN_S
+    end
   end
   local tail, result = (1 - (o.confidence or M.CONFIDENCE)) / 2, {}
   for i, list in ipairs(differences) do

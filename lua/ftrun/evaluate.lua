@@ -127,7 +127,10 @@ local function compare(scorer, left, right, o)
   local n, list = #left, {}
   local a, b = scorer.values(sums(scorer, left), n), scorer.values(sums(scorer, right), n)
   local intervals = bootstrap.intervals(scorer, left, right, { seed = o.recipe.seed,
-    turn = function(done, total) o.progress("comparing", done, total) end })
+    turn = function(done, total)
+      o.progress("comparing", done, total)
+      time.sleep(0) -- others have their turn
+    end })
   for i, name in ipairs(scorer.names()) do
     local va, vb, interval = a[i] or nil, b[i] or nil, intervals[i] or nil
     if va then va.n = n end
