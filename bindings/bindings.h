@@ -8,6 +8,7 @@
 int luaopen_ft_dataset(lua_State *L);  /* dataset.c */
 int luaopen_ft_digest(lua_State *L);   /* digest.c */
 int luaopen_ft_fs(lua_State *L);       /* fs.c */
+int luaopen_ft_gzip(lua_State *L);     /* gzip.c */
 int luaopen_ft_http(lua_State *L);     /* http.c */
 int luaopen_ft_learner(lua_State *L);  /* learner.c */
 int luaopen_ft_postgres(lua_State *L); /* postgres.c */

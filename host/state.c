@@ -42,7 +42,8 @@ static int luaopen_embedded(lua_State *L) {
 static const luaL_Reg natives[] = {
     {"ft.dataset", luaopen_ft_dataset},   {"ft.digest", luaopen_ft_digest},
     {"ft.embedded", luaopen_embedded},
-    {"ft.fs", luaopen_ft_fs},             {"ft.http", luaopen_ft_http},
+    {"ft.fs", luaopen_ft_fs},             {"ft.gzip", luaopen_ft_gzip},
+    {"ft.http", luaopen_ft_http},
     {"ft.learner", luaopen_ft_learner},   {"ft.log", luaopen_ft_log},
     {"ft.postgres", luaopen_ft_postgres}, {"ft.progress", luaopen_ft_progress},
     {"ft.resample", luaopen_ft_resample},

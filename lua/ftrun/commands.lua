@@ -120,7 +120,8 @@ return {
   },
   {
     name = "list", does = "List the runs of this folder, or the provider's jobs.",
-    options = { { "--jobs", "the provider's jobs instead of this folder's runs" }, LOCAL, JSON, QUIET },
+    options = { { "--jobs", "the provider's jobs instead of this folder's runs" },
+      { "--names", "only the runs' ids, one a line" }, LOCAL, JSON, QUIET },
     example = "ftrun list",
   },
   {
@@ -222,6 +223,20 @@ return {
     options = { { "--output -o", "where to write; default: report.html in the run's folder", args = "<file>" },
       { "--text", "show it in brief here, and write nothing" }, JSON, QUIET },
     example = "ftrun report legal-extraction -o report.html",
+  },
+  {
+    name = "export", does = "Write a run as one file, for a colleague or an archive.",
+    args = { { RUN[1], "a run, or a recipe's name; default: the newest run", optional = true } },
+    options = { { "--output -o", "where to write; default: the run's id with .ftrun", args = "<file>" },
+      { "--with-data", "also training and validation rows, and the answers of the evaluation" }, JSON, QUIET },
+    example = "ftrun export legal-extraction -o legal.ftrun",
+  },
+  {
+    name = "import", does = "Take a run out of an exported file, with its recipe.",
+    args = { { "file", "a file of ftrun export" } },
+    options = { { "--into", "folder for the recipe, in which nothing is written over; default: a new one, named like the run",
+      args = "<folder>" }, JSON, QUIET },
+    example = "ftrun import legal.ftrun --into recipes",
   },
   {
     name = "serve", does = "Run the local provider as an OpenAI-compatible server on loopback.",

@@ -17,7 +17,9 @@ local function validation_of(dir)
   for i = #records, 1, -1 do
     local record = records[i]
     if record.phase == "prepare" then
-      return type(record.data.validation) == "table" and record.data.validation.path or nil
+      local side = record.data.validation
+      -- in the run's own folder: the path in the journal of an imported run is another machine's
+      return type(side) == "table" and side.path and dir .. "/validation.jsonl" or nil
     end
   end
 end

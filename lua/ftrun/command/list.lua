@@ -1,5 +1,7 @@
 --- ftrun list: runs of this folder, or jobs of the provider.
+local amounts = require "ftrun.amounts"
 local columns = require "ftrun.columns"
+local fs = require "ft.fs"
 local json = require "ftrun.json"
 local log = require "ft.log"
 local runs = require "ftrun.runs"
@@ -7,6 +9,8 @@ local target = require "ftrun.target"
 local time = require "ft.time"
 
 local command = {}
+
+local COLUMNS = 80 -- at most, where there is no terminal too
 
 local function list_jobs(args)
   local t <close> = target.open(args["local"] and "local" or "openai")
@@ -20,18 +24,45 @@ local function list_jobs(args)
   columns(rows)
 end
 
+-- What came of a run: its main score, and what it has cost; each nil when it is not known.
+local function outcome(r)
+  local result = json.decode(fs.read(runs.dir(r.id) .. "/result.json") or "")
+  local evaluation = json.decode(fs.read(runs.dir(r.id) .. "/evaluation.json") or "")
+  result, evaluation = type(result) == "table" and result or {}, type(evaluation) == "table" and evaluation or {}
+  local usage, first, score = result.usage or {}, (evaluation.scores or {})[1], nil
+  if first then
+    score = { name = first.name, base = first.base and first.base.value, tuned = first.tuned and first.tuned.value,
+      verdict = first.verdict }
+  end
+  local asked = evaluation.cost and evaluation.cost.usd
+  return score, usage.usd and usage.usd + (asked or 0) or nil
+end
+
+local function number(v) return v and ("%.3f"):format(v) or "-" end
+
+local function row_of(r, score, usd)
+  local state = r.state == "open" and "open: " .. r.phase or r.state
+  score = score or {}
+  return { r.id, state, score.name or "-", number(score.base), number(score.tuned), score.verdict or "-",
+    r.provider == "local" and "free" or usd and amounts.usd(usd) or "-" }
+end
+
 local function list_runs(args)
   local list = runs.list()
-  if args.json then return log.out(json.encode(json.array(list)) .. "\n") end
+  if args.names then
+    for _, r in ipairs(list) do log.out(r.id .. "\n") end
+    return
+  end
+  if args.json then
+    for _, r in ipairs(list) do r.score, r.usd = outcome(r) end
+    return log.out(json.encode(json.array(list)) .. "\n")
+  end
   if #list == 0 then
     return log.info("no runs in " .. runs.root() .. "; start one: ftrun --local recipes/legal-extraction.lua")
   end
-  local rows = {}
-  for i, r in ipairs(list) do
-    local state = r.state == "open" and "open: " .. r.phase or r.state
-    rows[i] = { r.id, r.provider, state, r.model or r.job or r.base_model }
-  end
-  columns(rows)
+  local rows = { { "run", "state", "score", "base", "tuned", "verdict", "cost" } }
+  for _, r in ipairs(list) do rows[#rows + 1] = row_of(r, outcome(r)) end
+  columns(rows, 1, COLUMNS)
 end
 
 function command.main(args)
