@@ -160,13 +160,24 @@ static char *scratch(lua_State *L, int arg, size_t *len) {
   return copy;
 }
 
+static bool has_colours(void) {
+  const char *term = getenv("TERM"), *no = getenv("NO_COLOR");
+  return !(term && strcmp(term, "dumb") == 0) && !(no && *no);
+}
+
 static int log_out(lua_State *L) {
+  static const char *const names[] = {"red", "green", "cyan", "bold", NULL};
+  static const char *const codes[] = {"\033[31m", "\033[32m", "\033[36m", "\033[1m"};
   size_t len;
-  char *text = scratch(L, 1, &len);
   bool terminal = isatty(STDOUT_FILENO);
+  const char *code = lua_isnoneornil(L, 2) ? NULL : codes[luaL_checkoption(L, 2, NULL, names)];
+  char *text = scratch(L, 1, &len);
+  if (!terminal || !has_colours()) code = NULL;
   len = terminal ? ft_log_clean(text, len) : ft_secrets_mask(text, len);
   if (terminal && sink.before) sink.before();
+  if (code && !sink.out_failed) sink.out_failed = write_all(STDOUT_FILENO, code, strlen(code));
   if (!sink.out_failed) sink.out_failed = write_all(STDOUT_FILENO, text, len);
+  if (code && !sink.out_failed) sink.out_failed = write_all(STDOUT_FILENO, "\033[0m", 4);
   if (terminal && sink.after) sink.after();
   int failed = sink.out_failed;
   if (failed)

@@ -136,7 +136,7 @@ t.test("a run without a job shows how to go on, and does not hide the model of a
     t.eq(ftrun(dir, {}, "cancel").code, 2)
     local list = ftrun(dir, {}, "list").out
     t.has(list, "open: ")
-    t.has(list, " local ")
+    t.has(list, "  free\n")
   end)
 end)
 

@@ -225,6 +225,19 @@ return {
     example = "ftrun report legal-extraction -o report.html",
   },
   {
+    name = "diff", does = "Show what differs between two recipes, lock files or runs.",
+    args = { { "a", "a recipe, a lock file, a run, or a recipe's name (its newest run)" }, { "b", "the same" } },
+    options = { JSON, QUIET },
+    example = "ftrun diff recipes/legal-extraction.lua legal-extraction",
+  },
+  {
+    name = "verify", does = "Check whether today's data and recipe are those of a lock file. Sends nothing that costs.",
+    args = { { "what", "a lock file, a run, or a recipe with its lock beside it; default: the newest run",
+      optional = true } },
+    options = { SET, JSON, QUIET },
+    example = "ftrun verify recipes/legal-extraction.lua",
+  },
+  {
     name = "export", does = "Write a run as one file, for a colleague or an archive.",
     args = { { RUN[1], "a run, or a recipe's name; default: the newest run", optional = true } },
     options = { { "--output -o", "where to write; default: the run's id with .ftrun", args = "<file>" },
@@ -234,7 +247,7 @@ return {
   {
     name = "import", does = "Take a run out of an exported file, with its recipe.",
     args = { { "file", "a file of ftrun export" } },
-    options = { { "--into", "folder for the recipe, in which nothing is written over; default: a new one, named like the run",
+    options = { { "--into", "folder for the recipe; nothing in it is written over; default: a new one, the run's id",
       args = "<folder>" }, JSON, QUIET },
     example = "ftrun import legal.ftrun --into recipes",
   },

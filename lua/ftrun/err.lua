@@ -31,6 +31,8 @@ err.table = {
   { "system", 11, "this machine: disk full, no permission, file missing" },
   { "declined", 12, "not confirmed, or over the budget" },
   { "gate", 13, "the gate was not passed; nothing was promoted" },
+  { "differs", 14, "diff: the two differ; verify: something is not as the lock file says" },
+  { "failed", 15, "test: a recipe has failed" },
   { "detached", 130, "interrupted by Ctrl-C; the job goes on (143 for SIGTERM)" },
 }
 

@@ -16,6 +16,7 @@ function lockfile.text(c)
   local cost = c.plan.cost or {}
   return json.encode {
     ftrun = version, name = c.recipe.name, recipe_sha256 = c.recipe.sha256, overrides = json.array(c.recipe.overrides),
+    limit = c.limit,
     query = c.recipe.dataset.query, data_sha256 = c.prepare.sha256, rows = c.prepare.written,
     train = side "train", validation = side "validation", seed = c.recipe.seed,
     method = c.recipe.method,

@@ -252,6 +252,15 @@ local function hash(sources, overrides)
   return digest.sha256(table.concat(parts, "\n"))
 end
 
+-- A text that only a function names (`example` reads its prompt) belongs to the recipe from the beginning: its hash and
+-- the run's copy hold it. A name that is put together at run time is found by nobody.
+local function read_ahead(box, source)
+  for quote, name in source:gmatch "%f[%w_]ft%s*%.%s*text%s*%(?%s*([\"'])([^\"'\\\n]+)" do
+    -- one that cannot be read is told where it is used
+    box:run("=(texts)", ("return #ft.text(%s%s%s)"):format(quote, name, quote))
+  end
+end
+
 --- Loads a recipe. Raises err "recipe" with `list`, every fault that was found; "system" when the file cannot be read.
 ---@param path string
 ---@param options { set: (string|{ [1]: string, [2]: string })[]?, limit: integer? }?  set: "path=value", or the pair
@@ -277,6 +286,10 @@ function M.load(path, options)
     recipe.kind = nil
     recipe.path, recipe.dir, recipe.limit = path, dir, options.limit
     recipe.overrides = overrides
+    for _, file in ipairs(box:files()) do
+      if file.path:find "%.lua$" then read_ahead(box, file.bytes) end
+    end
+    read_ahead(box, source)
     recipe.sources = { { path = path:match("[^/]*$"), bytes = source } }
     for _, file in ipairs(box:files()) do recipe.sources[#recipe.sources + 1] = file end
     recipe.sha256 = hash(recipe.sources, recipe.overrides)

@@ -37,7 +37,7 @@ local function summary_of(file, manifest, dir)
   -- number 0: one's own runs are newer; an identity that no run of this machine has: it is never continued
   return { id = manifest.run, number = 0, identity = "imported " .. sha256, name = manifest.name, state = given.state,
     phase = text(given.phase, "^%l+$") or "result", provider = text(given.provider, "^%l+$") or "openai",
-    base_model = text(given.base_model) or "", created = text(given.created, "^[%dTZ:.-]+$") or time.iso8601(time.now()),
+    base_model = text(given.base_model) or "", created = text(given.created, "^[%dTZ:.-]+$") or "",
     job = text(given.job), model = text(given.model), overrides = overrides,
     limit = math.type(given.limit) == "integer" and given.limit > 0 and given.limit or nil,
     imported = { at = time.iso8601(time.now()), ftrun = manifest.ftrun, sha256 = sha256 } }

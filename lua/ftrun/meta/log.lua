@@ -22,10 +22,11 @@ function log.level(level) end
 --- Writes a result to stdout, masked; control bytes other than "\n" and "\t" removed when stdout is a terminal. Nothing else writes there.
 --- After a failure every later call fails the same way: log.out "" tells at the end whether all is written.
 --- @param text string  written as it is, no newline added
+---@param colour "red"|"green"|"cyan"|"bold"|nil  on a terminal that has colours and without NO_COLOR; else it changes nothing
 ---@return true? ok
 ---@return string? message
 ---@return string? code  "io" and "closed" (the reader of a pipe went away)
-function log.out(text) end
+function log.out(text, colour) end
 
 --- The text with every registered secret replaced by "***". Files that hold foreign messages go through it too.
 ---@param text string
