@@ -100,7 +100,9 @@ end
 local function count_of(n) return math.type(n) == "integer" and n >= 0 end
 
 local function check_manifest(path, m)
-  if type(m) ~= "table" or m.format == nil then refuse(path, "its manifest cannot be read; ftrun has not written it") end
+  if type(m) ~= "table" or m.format == nil then
+    refuse(path, "its manifest cannot be read; ftrun has not written it")
+  end
   if m.format ~= M.FORMAT then
     refuse(path, ("has format %s, and this ftrun %s reads format %d"):format(tostring(m.format), version, M.FORMAT),
       ("It was written by ftrun %s; use that version, or a newer one."):format(tostring(m.ftrun)))
