@@ -4,24 +4,29 @@ local address = require "ftrun.address"
 local err = require "ftrun.err"
 local http = require "ft.http"
 local json = require "ftrun.json"
+local log = require "ft.log"
 local retry = require "ftrun.retry"
 local secrets = require "ft.secrets"
-
---- Most seconds that the last requests of a run may be retried: after an answer, and without any.
-local LAST_S = { answered = 60, unreachable = 10 }
+local time = require "ft.time"
 
 local BACKOFF_S = 1
+
+--- Seconds of trouble before somebody is told.
+local TOLD_S = 5
+
 local STREAM_TIMEOUT_S, UPLOAD_TIMEOUT_S = 180, 24 * 3600
 
 ---@class ftrun.wandb.Api
 ---@field base_url string
 ---@field auth ft.http.Auth
 ---@field last boolean?      the run is at its end: retries are bounded
----@field trouble string?    why the last attempt failed, while it is being repeated
 local Api = {}
 Api.__index = Api
 
----@param o { base_url: string, secret: string, on_trouble: (fun(text: string)), on_recovery: fun() }
+--- Most seconds that the last requests of a run may be retried: after an answer, and without any.
+Api.last_s = { answered = 60, unreachable = 10 }
+
+---@param o { base_url: string, secret: string }
 ---@return ftrun.wandb.Api
 function Api.new(o)
   o.auth = { secret = o.secret, user = "api" }
@@ -46,18 +51,23 @@ local ADVICE = {
   [404] = "Check WANDB_BASE_URL, WANDB_ENTITY and WANDB_PROJECT.",
 }
 
+--- Something is being repeated: told once, and only when it lasts.
+function Api:retries(text)
+  self.since = self.since or time.monotonic()
+  if self.told or time.monotonic() - self.since < TOLD_S then return end
+  self.told = true
+  log.info(("W&B: %s; the run goes on"):format(text))
+end
+
 --- Sends until there is an answer that counts. Raises err: "network" when patience ended, "provider" for a refusal.
 function Api:send(what, method, url, options)
   if address.is_loopback(url) then options.proxy = false end
   local outcome = retry.run({
     what = what, creates = false, backoff_s = BACKOFF_S,
     patience_s = function(outcome)
-      return not self.last and math.huge or LAST_S[outcome.response and "answered" or "unreachable"]
+      return not self.last and math.huge or self.last_s[outcome.response and "answered" or "unreachable"]
     end,
-    on_retry = function(text)
-      if not self.trouble then self.on_trouble(text) end
-      self.trouble = text
-    end,
+    on_retry = function(text) self:retries(text) end,
   }, function()
     local response, message, code, sent = http.request(method, url, options)
     return { response = response, message = message, code = code, sent = sent }
@@ -70,10 +80,8 @@ function Api:send(what, method, url, options)
     err.raise(retry.may(outcome, false) and "network" or "provider", ("W&B: %s: %s"):format(what, reason(response)),
       { status = response.status, advice = ADVICE[response.status] })
   end
-  if self.trouble then
-    self.trouble = nil
-    self.on_recovery()
-  end
+  if self.told then log.info "W&B: the connection is there again" end
+  self.since, self.told = nil, nil
   return response
 end
 

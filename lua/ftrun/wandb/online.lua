@@ -178,7 +178,6 @@ end
 function Stream:failed(e)
   if not err.is(e) then log.error("W&B: " .. tostring(e)) end
   self.why = err.is(e) and e.message or "an internal error in ftrun"
-  return e
 end
 
 --- The task: sends until it is cancelled, or refused for good.
@@ -190,14 +189,16 @@ function Stream:live()
       if self.where and self.picture.queue[1] and not uploading then
         self.uploader = task.spawn(function()
           local ok, e = pcall(self.bring_all, self)
-          if not ok then log.warn(tostring(self:failed(e))) end
+          if not ok then self:failed(e) end
         end)
       end
       time.sleep(math.max(more and GAP_S or self.interval_s, self.pause or 0))
     end
   end)
   if not ok then
-    log.warn(("%s; the run goes on, and what is not sent stays in %s"):format(tostring(self:failed(e)), self.folder))
+    self:failed(e)
+    log.warn(("%s; the run goes on, and what is not sent stays in %s%s"):format(self.why, self.folder,
+      err.is(e) and e.advice and "\n  " .. e.advice or ""))
   end
 end
 
@@ -253,9 +254,7 @@ local function open(o)
     cursor = cursor.open(o.path), picture = picture.new("ftrun-" .. version, folder .. "/files"), on_stop = o.on_stop,
     on_url = o.on_url,
     interval_s = o.set.interval_s or INTERVAL_S }, Stream)
-  self.api = Api.new { base_url = o.set.base_url, secret = secret or "WANDB_API_KEY",
-    on_trouble = function(text) log.info(text .. "; the run goes on") end,
-    on_recovery = function() log.info "W&B: the connection is there again" end }
+  self.api = Api.new { base_url = o.set.base_url, secret = secret or "WANDB_API_KEY" }
   return self
 end
 
