@@ -16,6 +16,10 @@ local function overfits(history)
   return worse >= 3
 end
 
+local function question(title, text)
+  return ("Назва: %s\n\nТекст:\n%s"):format(title, text)
+end
+
 return ft.recipe {
   name = "legal-extraction",
   base_model = "gpt-4o-mini-2024-07-18",
@@ -31,7 +35,7 @@ return ft.recipe {
       if not row.text then return ft.skip "no text" end
       return ft.chat {
         system = PROMPT,
-        user = ("Назва: %s\n\nТекст:\n%s"):format(row.title, ft.truncate(row.text, LONGEST)),
+        user = question(row.title, ft.truncate(row.text, LONGEST)),
         assistant = row.extracted_elements,
       }
     end,
@@ -55,4 +59,18 @@ return ft.recipe {
   evaluate = { score = ft.json_f1 { "elements[].number", "relations[].target_nreg", "categories[]" } },
   gate = { f1 = { at_least = 0.80, gain = 0.05 } },
   promote = { key = "OPENAI_MODEL" },
+
+  -- acts that nobody has processed; a long one is cut at its articles into pieces as long as the model has learnt
+  extract = {
+    prompt = function(row) return ft.prompt { system = PROMPT, user = question(row.title, row.text) } end,
+    piece = { characters = LONGEST },
+    merge = {
+      elements = { "type", "number" },
+      relations = { "type", "target_nreg" },
+      ["metadata.total_elements_found"] = "count elements",
+    },
+    from = { query = [[SELECT nreg, title, text FROM legal_acts
+                       WHERE extracted_elements IS NULL AND text IS NOT NULL ORDER BY id]] },
+    write = { table = "legal_acts", column = "extracted_elements", set = { is_processed = true } },
+  },
 }

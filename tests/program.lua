@@ -110,6 +110,7 @@ function program.against_server(body, handler)
       return { status = 403, body = '{"error":{"message":"no","code":"training_not_available"}}' }
     end })
     local env = ("OPENAI_API_KEY=sk-test-1234567890 OPENAI_BASE_URL=http://127.0.0.1:%d/v1"):format(s:port())
+    program.against = env
     body(dir, function(...)
       local words = {}
       for _, arg in ipairs { ... } do words[#words + 1] = quote(arg) end
@@ -121,6 +122,19 @@ function program.against_server(body, handler)
       return { out = fs.read(dir .. "/out"), err = fs.read(dir .. "/err"), code = tonumber((fs.read(dir .. "/code"))) }
     end, requests)
   end)
+end
+
+--- Inside of against_server: starts ftrun and does not wait for it; its process id is in dir/pid, its exit code comes
+--- into dir/code.
+function program.background(dir, words)
+  local quoted = {}
+  for i, arg in ipairs(words) do quoted[i] = quote(arg) end
+  fs.remove(dir .. "/code")
+  fs.remove(dir .. "/pid")
+  os.execute(("cd %s && (env -i --default-signal=INT PATH=/usr/bin:/bin HOME=. NO_PROXY='*' %s %s %s >out 2>err "
+    .. "</dev/null & echo $! >pid.new; mv pid.new pid; wait $!; echo $? >code.new; mv code.new code) &")
+    :format(quote(dir), program.against, BIN, table.concat(quoted, " ")))
+  while not fs.stat(dir .. "/pid") do time.sleep(0.005) end
 end
 
 --- Starts `ftrun serve` as a process of its own, to be closed: local s <close> = program.serve(dir); s.url.

@@ -9,6 +9,7 @@ local M = {}
 --- Functions of a recipe, by the words with which the schema expects them.
 local SIGNATURES = {
   ["function(row)"] = "fun(row: table<string, string>): ft.Example|ft.Skip|nil",
+  ["function(row, piece)"] = "fun(row: table<string, string>, piece: ft.Piece): ft.Prompt|ft.Skip|nil",
   ["function(m, history)"] = "fun(m: ft.Metrics, history: ft.Metrics[]): ft.Decision?",
   ["function(c)"] = "fun(c: ft.Checkpoint): ft.Decision?",
   ["function(e)"] = "fun(e: ft.Event): ft.Decision?",
@@ -45,6 +46,8 @@ local function type_of(d, class)
   elseif d.type == "list" then
     local item = type_of(d.item, class)
     add(list, (item:find("|", 1, true) and "(" .. item .. ")" or item) .. "[]")
+  elseif d.type == "map" then
+    add(list, ("table<string, %s>"):format((type_of(d.item, class))))
   elseif d.type == "table" then
     add(list, class)
   else

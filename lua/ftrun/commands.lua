@@ -218,6 +218,22 @@ return {
     example = 'ftrun chat --run legal-extraction "Стаття 5. ..."',
   },
   {
+    name = "extract", does = "Extract from new texts with a recipe's own prompt and its model.",
+    args = { RECIPE, { "file", "texts, or JSONL with the recipe's columns; - is standard input; without any, the rows "
+      .. "of the recipe's extract.from", optional = true, many = true } },
+    options = {
+      { "--model -m", "model id; default: the promoted one, or that of the recipe's newest run", args = "<id>" },
+      { "--run", "use this run's model", args = "<run>" }, LOCAL,
+      { "--output -o", "write results to this file when all are there, not to stdout", args = "<file>" },
+      { "--write", "write results into the table of the recipe's extract.write" },
+      { "--overwrite", "with --write: also where the table has a result already" },
+      { "--dry-run", "ask and write nothing: show rows, pieces and tokens" },
+      { "--at-once", "requests on their way; default: 8, and more as the provider's limits allow", args = "<N>",
+        convert = whole_number("--at-once", 1, 1000) },
+      SET, LIMIT, JSON, QUIET },
+    example = "ftrun extract recipes/legal-extraction.lua law.txt -o elements.jsonl",
+  },
+  {
     name = "report", does = "Write a run, or two beside each other, as one HTML file.",
     args = { { "run", RUN[2] .. "; two are compared", optional = true, many = true } },
     options = { { "--output -o", "where to write; default: report.html in the run's folder", args = "<file>" },

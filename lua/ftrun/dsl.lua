@@ -105,7 +105,10 @@ end
 local CHAT = { "system", "user", "assistant", "weight", "messages", "tools", "parallel_tool_calls" }
 local PREFERENCE = { "system", "user", "messages", "preferred", "non_preferred", "tools", "parallel_tool_calls" }
 local REINFORCEMENT = { "system", "user", "messages", "item", "tools" }
-for _, keys in pairs { CHAT, PREFERENCE, REINFORCEMENT } do for _, key in ipairs(keys) do keys[key] = true end end
+local PROMPT = { "system", "user", "messages" }
+for _, keys in pairs { CHAT, PREFERENCE, REINFORCEMENT, PROMPT } do
+  for _, key in ipairs(keys) do keys[key] = true end
+end
 local SPEAKERS = { "system", "developer", "user", "assistant", "tool" }
 
 -- { user = "..." } and { assistant = "...", weight = 0 } as messages; { role =, content = } stays
@@ -185,6 +188,11 @@ function ft.reinforcement(t)
     result[k] = v
   end
   return result
+end
+
+--- What is asked about a new text, for `extract`: as ft.chat, without an answer.
+function ft.prompt(t)
+  return { messages = conversation("prompt", t, PROMPT, USER_SAYS) }
 end
 
 -- ---- what hooks return ----

@@ -33,6 +33,7 @@ err.table = {
   { "gate", 13, "the gate was not passed; nothing was promoted" },
   { "differs", 14, "diff: the two differ; verify: something is not as the lock file says" },
   { "failed", 15, "test: a recipe has failed" },
+  { "partial", 16, "some rows failed; their lines say why, and all others are there" },
   { "detached", 130, "interrupted by Ctrl-C; the job goes on (143 for SIGTERM)" },
 }
 

@@ -41,16 +41,6 @@ local M = {}
 
 -- ---- one model ----
 
-local function usd_of(provider, model, tokens, own)
-  -- a hosted base model has another price than those tuned from it, and that is not in the table
-  local tuned = model:find "^ft:" ~= nil
-  if not tuned and not prices.free[provider] then return nil end
-  local p = prices.find(provider, model, own)
-  if not (p and p.input and p.output) then return nil end
-  return ((tokens.prompt - tokens.cached) * p.input + tokens.cached * (p.cached or p.input)
-    + tokens.completion * p.output) / 1e6
-end
-
 -- The local learner stands in for a base model, and is not it.
 local function title_of(provider, model)
   if provider ~= "local" or model:find "^ft:" then return model end
@@ -95,7 +85,9 @@ local function side(o, kept, model, rows)
       result.first_error = result.first_error or a and a.error
     end
   end
-  return result, tokens, latency_of(seconds), usd_of(o.provider.name, model, tokens, o.recipe.prices)
+  return result, tokens, latency_of(seconds), prices.answers(o.provider.name, model,
+    { prompt_tokens = tokens.prompt, completion_tokens = tokens.completion, cached_tokens = tokens.cached },
+    o.recipe.prices)
 end
 
 -- ---- two models ----

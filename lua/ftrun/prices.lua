@@ -85,6 +85,22 @@ function M.find(provider, model, own)
   return result
 end
 
+--- What answers of a model cost, in US dollars; nil when that is not known.
+---@param provider string
+---@param model string
+---@param usage { prompt_tokens: integer?, completion_tokens: integer?, cached_tokens: integer? }
+---@param own table?
+---@return number?
+function M.answers(provider, model, usage, own)
+  -- a hosted base model has another price than those tuned from it, and that is not in the table
+  if not model:find "^ft:" and not M.free[provider] then return nil end
+  local p = M.find(provider, model, own)
+  if not (p and p.input and p.output) then return nil end
+  local cached = usage.cached_tokens or 0
+  return (((usage.prompt_tokens or 0) - cached) * p.input + cached * (p.cached or p.input)
+    + (usage.completion_tokens or 0) * p.output) / 1e6
+end
+
 --- The price of training alone, with its own date and source; nil when it is not known.
 ---@param provider string
 ---@param model string

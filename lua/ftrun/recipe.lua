@@ -131,6 +131,20 @@ M.is_file_id = is_file_id
 
 local OTHER_METHOD = 'belongs to method = "%s"; this recipe has method = "%s"'
 
+local function cross_extract(e, d, report)
+  if e.piece.tokens and e.piece.characters then
+    report({ "extract", "piece" }, "tokens and characters exclude each other")
+  end
+  if e.write and not (e.key or d.key) then
+    report({ "extract", "write" }, "needs extract.key: nothing says which row a result belongs to")
+  end
+  for _, part in ipairs { "from", "write" } do
+    if e[part] and not (e[part].url or e.from and e.from.url or d.url) then
+      report({ "extract", part }, 'has no url, and the dataset has none; write url = ft.env "DATABASE_URL"')
+    end
+  end
+end
+
 local function cross(r, report)
   local d = r.dataset
   if d.kind == "jsonl" and not d.path == not d.paths then
@@ -175,6 +189,7 @@ local function cross(r, report)
     report({ "checkpoint", "metric" },
       "there are no validation rows to measure it on; add split = { validation = 0.1 }")
   end
+  if r.extract then cross_extract(r.extract, d, report) end
   for _, key in ipairs { "gate", "promote" } do
     if r[key] and not r.evaluate then
       report({ key }, "needs evaluate = { score = ... }: nothing measures the model")

@@ -1,4 +1,5 @@
 --- What may stand in a recipe: the one table that the checks, `--set`, and the reference are made from (see spec.lua).
+local merge = require "ftrun.merge"
 local values = require "ftrun.score.values"
 
 local function value_path(text)
@@ -33,25 +34,28 @@ local function share_or_count(n)
   return ("expected a share below 1 or a number of rows, got %.14g"):format(n)
 end
 
+local URL = { "url", type = "string", env = "reference", check = no_password, aliases = { "dsn", "conninfo" },
+  what = 'ft.env "DATABASE_URL" (or a URL without a password)', doc = "where the database is" }
+local PARAMS = { "params", type = "list", doc = "values of $1, $2, ... in the query",
+  item = { any = { { type = "string" }, { type = "number" }, { type = "boolean" } } } }
 local KEY = { type = "string", min = 1, doc = "column whose value names a row in messages" }
 local EXAMPLE = { type = "function", what = "function(row)",
   doc = "makes an example of a row: ft.chat { ... }, or ft.skip \"reason\" or nil to leave it out" }
 
 local function with(name, descriptor, more)
-  local result = { name }
+  local result = {}
   for k, v in pairs(descriptor) do result[k] = v end
+  result[1] = name
   for k, v in pairs(more or {}) do result[k] = v end
   return result
 end
 
 local DATASET = {
   { tag = "postgres", doc = "rows of a query; values are text as PostgreSQL writes them, NULL is nil", fields = {
-    { "url", type = "string", env = "reference", required = true, check = no_password, aliases = { "dsn", "conninfo" },
-      what = 'ft.env "DATABASE_URL" (or a URL without a password)', doc = "where the database is" },
+    with("url", URL, { required = true }),
     { "query", type = "string", min = 1, required = true, aliases = { "sql" },
       doc = "one SELECT; with ORDER BY, so that the data and its hash are the same each time" },
-    { "params", type = "list", item = { any = { { type = "string" }, { type = "number" }, { type = "boolean" } } },
-      doc = "values of $1, $2, ... in the query" },
+    with("params", PARAMS),
     with("key", KEY, { required = true }),
     with("example", EXAMPLE, { required = true }),
   } },
@@ -129,6 +133,42 @@ end
 local function setting(name, doc)
   return { name, type = "string", min = 1, env = "setting", doc = doc }
 end
+
+local SCALAR = { any = { { type = "string" }, { type = "number" }, { type = "boolean" } },
+  what = "a string, a number, true or false" }
+
+local EXTRACT = {
+  { "prompt", type = "function", what = "function(row, piece)", required = true,
+    doc = "what is asked about a row, whose text is one piece of it: ft.prompt { ... }, or ft.skip" },
+  { "text", type = "string", min = 1, default = "text", doc = "column that is cut into pieces" },
+  { "key", type = "string", min = 1, doc = "column that names a row in the results; default: the dataset's key" },
+  { "answer", type = "string", enum = { "json", "text" }, default = "json", doc = "what the model answers with" },
+  { "piece", type = "table", always = true, aliases = { "size", "chunk" },
+    doc = "how long a piece may be; 6000 tokens when nothing is said", fields = {
+      { "tokens", type = "integer", min = 100, doc = "as the base model counts them" },
+      { "characters", type = "integer", min = 100, doc = "instead of tokens" },
+    } },
+  { "merge", type = "map", item = { what = "a list of keys, or a rule", any = {
+      { type = "list", min = 1, item = { type = "string", min = 1 } }, { type = "string", check = merge.check } } },
+    what = 'a table such as { elements = { "number" }, ["metadata.total"] = "count elements" }',
+    doc = "how answers to the pieces of a text become one" },
+  { "from", type = "table", aliases = { "source", "dataset" }, doc = "rows of the database to ask about", fields = {
+    with("url", URL, { doc = "where the database is; default: the dataset's" }),
+    { "query", type = "string", min = 1, required = true, aliases = { "sql" }, doc = "one SELECT" },
+    with("params", PARAMS),
+  } },
+  { "write", type = "table", doc = "where `--write` puts the results", fields = {
+    with("url", URL, { doc = "where the database is; default: that of `from`, or of the dataset" }),
+    { "table", type = "string", min = 1, required = true, doc = "the table's name, or schema.table" },
+    { "key", type = "string", min = 1, doc = "its column of keys; default: named like the key" },
+    { "column", type = "string", min = 1, required = true,
+      doc = "its column for results: json, jsonb or text; where it is not NULL it stays, without --overwrite" },
+    { "set", type = "map", item = SCALAR, what = "a table such as { is_processed = true }",
+      doc = "further columns that are set with it" },
+    { "insert", type = "boolean", default = false, aliases = { "upsert" },
+      doc = "also add rows whose key the table does not have" },
+  } },
+}
 
 return {
   tag = "recipe",
@@ -226,5 +266,6 @@ return {
       { "key", type = "string", required = true, pattern = "^[%a_][%w_]*$", what = "a name like OPENAI_MODEL",
         doc = "the setting that holds the model's id" },
     } },
+    { "extract", type = "table", doc = "how the model is used on new texts: ftrun extract", fields = EXTRACT },
   },
 }

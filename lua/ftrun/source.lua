@@ -15,6 +15,20 @@ local words = require "ftrun.words"
 
 local M = {}
 
+--- Raises that a column is not there.
+---@param recipe ftrun.Recipe
+---@param at string[]      where the recipe names it
+---@param column string
+---@param columns string[] that are there
+---@param problem string   "the query has no column"
+function M.no_column(recipe, at, column, columns, problem)
+  local near = words.nearest(column, columns)
+  err.raise("recipe", ("%s: %s %s"):format(table.concat(at, "."), problem, words.show(column)), {
+    where = recipe:where(table.unpack(at)),
+    advice = near and ("Did you mean %s?"):format(near) or "There are " .. table.concat(columns, ", ") .. ".",
+  })
+end
+
 --- The columns that the recipe names must be there; a misspelt one would silently group or name nothing.
 ---@param recipe ftrun.Recipe
 ---@param columns string[]
@@ -24,13 +38,7 @@ function M.check_columns(recipe, columns, problem)
     { "split", "time_by" } } do
     local column, known = recipe[at[1]] and recipe[at[1]][at[2]], false
     for _, name in ipairs(columns) do known = known or name == column end
-    if column and not known then
-      local near = words.nearest(column, columns)
-      err.raise("recipe", ("%s.%s: %s %s"):format(at[1], at[2], problem, words.show(column)), {
-        where = recipe:where(at[1], at[2]),
-        advice = near and ("Did you mean %s?"):format(near) or "There are " .. table.concat(columns, ", ") .. ".",
-      })
-    end
+    if column and not known then M.no_column(recipe, at, column, columns, problem) end
   end
 end
 
@@ -52,11 +60,16 @@ local DATABASE_ADVICE = {
   ["42P01"] = "Check the table's name, and that %s points to the right database.",
 }
 
-local function connect(recipe)
-  local url = recipe.dataset.url
-  local name = type(url) == "table" and url.env or "dataset.url"
+--- Connects to a recipe's database. Raises err "setting" or "database".
+---@param url string|{ env: string, default: string? }
+---@param field string     its place in the recipe, for messages
+---@param read_only boolean
+---@return ft.postgres.Connection
+---@return string name     of the setting that holds the URL, or the field
+function M.connect(url, field, read_only)
+  local name = type(url) == "table" and url.env or field
   local to = target(url)
-  to.read_only = true -- a recipe reads; whatever its query calls cannot change the database
+  to.read_only = read_only
   local connection, message, code = postgres.connect(to)
   if not connection then
     if code == "no_secret" or code == "bad_url" then
@@ -67,9 +80,12 @@ local function connect(recipe)
   return connection, name
 end
 
-local function from_postgres(recipe)
-  local d = recipe.dataset
-  local connection, name = connect(recipe)
+--- Streams the rows of a query: a source. A recipe reads; whatever its query calls cannot change the database.
+---@param q { url: string|table, query: string, params: table?, key: string? }
+---@param field string   its place in the recipe: "dataset"
+---@param o { where: (fun(): string), columns: fun(columns: string[]) }  of the query; columns: looks at them once
+function M.query(q, field, o)
+  local connection, name = M.connect(q.url, field .. ".url", true)
   local self = { count = 0 }
   function self.close()
     if self.rows then self.rows:close() end
@@ -79,24 +95,30 @@ local function from_postgres(recipe)
     if value == nil and message then
       self.close()
       local advice = DATABASE_ADVICE[code]
-      err.raise("database", message, { code = code, where = recipe:where("dataset", "query"),
-        advice = advice and advice:format(name) })
+      err.raise("database", message, { code = code, where = o.where(), advice = advice and advice:format(name) })
     end
     return value
   end
   -- How many rows the planner expects, for the time left; what is wrong with the query is told by the query itself.
-  local plan = connection:query("EXPLAIN (FORMAT JSON) " .. d.query, d.params)
+  local plan = connection:query("EXPLAIN (FORMAT JSON) " .. q.query, q.params)
   local expected = plan and plan.rows[1] and tonumber((plan.rows[1]["QUERY PLAN"] or ""):match('"Plan Rows": (%d+)'))
   function self.position(rows) return rows, expected and rows <= expected and expected or nil, "rows" end
-  self.rows = check(connection:rows(d.query, d.params))
+  self.rows = check(connection:rows(q.query, q.params))
   function self.next()
     local row = check(self.rows:next())
     if not row then return nil end
     self.count = self.count + 1
-    if self.count == 1 then M.check_columns(recipe, self.rows:columns(), "the query has no column") end
-    return row, row[d.key] and d.key .. "=" .. row[d.key] or tostring(self.count)
+    if self.count == 1 then o.columns(self.rows:columns()) end
+    return row, row[q.key] and q.key .. "=" .. row[q.key] or tostring(self.count)
   end
   return self
+end
+
+local function from_postgres(recipe)
+  return M.query(recipe.dataset, "dataset", {
+    where = function() return recipe:where("dataset", "query") end,
+    columns = function(columns) M.check_columns(recipe, columns, "the query has no column") end,
+  })
 end
 
 -- ---- JSONL ----

@@ -6,7 +6,7 @@ local M = {}
 
 ---@class ftrun.local.Fault
 ---@field route string      "POST /fine_tuning/jobs": method and path below /v1; "*" stands for a part of the path
----@field kind "refuse"|"forget"|"lose"|"half"|"garble"|"stall"|"slow"
+---@field kind "refuse"|"forget"|"lose"|"half"|"garble"|"stall"|"slow"|"truncate"|"mumble"
 ---@field from integer?     the first request of this route that suffers, default 1
 ---@field count integer?    how many suffer, default 1
 ---@field status integer?   refuse, forget: the status, default 429 and 500
@@ -42,6 +42,14 @@ local function slow(response, seconds)
   end }
 end
 
+--- A chat completion whose model says something else.
+local function say(response, change)
+  local body = json.decode(response.body or "")
+  if response.status ~= 200 or type(body) ~= "table" then return response end
+  for _, choice in ipairs(body.choices) do change(choice) end
+  return { status = 200, headers = response.headers, body = json.encode(body) }
+end
+
 --- What each kind does with a request and the handler that would answer it.
 local kinds = {
   refuse = function(fault) return failure(fault.status or 429, fault.headers) end,
@@ -64,6 +72,18 @@ local kinds = {
     return response
   end,
   slow = function(fault, request, handler) return slow(handler(request), fault.seconds or 0.01) end,
+  truncate = function(_, request, handler) -- a model that comes to the limit of length half-way
+    return say(handler(request), function(choice)
+      local text = choice.message.content
+      choice.message.content = text:sub(1, utf8.offset(text, utf8.len(text) // 2 + 1) - 1)
+      choice.finish_reason = "length"
+    end)
+  end,
+  mumble = function(_, request, handler) -- a model that forgets what it was to answer with
+    return say(handler(request), function(choice)
+      choice.message.content = "Here is what I found: {" .. choice.message.content .. ","
+    end)
+  end,
 }
 
 --- The handler with the faults in front of it.

@@ -26,6 +26,7 @@ ft = {}
 ---@field evaluate? ft.Recipe.Evaluate  how the tuned model is measured
 ---@field gate? ft.Recipe.Gate  what must be reached before the model is promoted
 ---@field promote? ft.Recipe.Promote  where the new model's id goes when the gate is passed
+---@field extract? ft.Recipe.Extract  how the model is used on new texts: ftrun extract
 
 --- rows of a query; values are text as PostgreSQL writes them, NULL is nil
 ---@class (exact) ft.Postgres
@@ -189,6 +190,37 @@ ft = {}
 ---@field env_file? string  file of settings (default ".env")
 ---@field key string  the setting that holds the model's id
 
+--- how the model is used on new texts: ftrun extract
+---@class (exact) ft.Recipe.Extract
+---@field prompt fun(row: table<string, string>, piece: ft.Piece): ft.Prompt|ft.Skip|nil  what is asked about a row, whose text is one piece of it: ft.prompt { ... }, or ft.skip
+---@field text? string  column that is cut into pieces (default "text")
+---@field key? string  column that names a row in the results; default: the dataset's key
+---@field answer? "json"|"text"  what the model answers with (default "json")
+---@field piece? ft.Recipe.Extract.Piece  how long a piece may be; 6000 tokens when nothing is said
+---@field merge? table<string, string[]|string>  how answers to the pieces of a text become one
+---@field from? ft.Recipe.Extract.From  rows of the database to ask about
+---@field write? ft.Recipe.Extract.Write  where `--write` puts the results
+
+--- how long a piece may be; 6000 tokens when nothing is said
+---@class (exact) ft.Recipe.Extract.Piece
+---@field tokens? integer  as the base model counts them
+---@field characters? integer  instead of tokens
+
+--- rows of the database to ask about
+---@class (exact) ft.Recipe.Extract.From
+---@field url? string|ft.Env  where the database is; default: the dataset's
+---@field query string  one SELECT
+---@field params? (string|number|boolean)[]  values of $1, $2, ... in the query
+
+--- where `--write` puts the results
+---@class (exact) ft.Recipe.Extract.Write
+---@field url? string|ft.Env  where the database is; default: that of `from`, or of the dataset
+---@field table string  the table's name, or schema.table
+---@field key? string  its column of keys; default: named like the key
+---@field column string  its column for results: json, jsonb or text; where it is not NULL it stays, without --overwrite
+---@field set? table<string, string|number|boolean>  further columns that are set with it
+---@field insert? boolean  also add rows whose key the table does not have (default false)
+
 -- ---- what is made and handed on ----
 
 --- A reference to a setting; its value never enters the recipe.
@@ -205,6 +237,9 @@ ft = {}
 
 --- Made by ft.chat, ft.preference or ft.reinforcement.
 ---@class ft.Example
+
+--- Made by ft.prompt.
+---@class ft.Prompt
 
 --- Made by ft.skip.
 ---@class ft.Skip
@@ -256,6 +291,12 @@ ft = {}
 ---@field weight? 0|1  of an answer; 0: it is not learnt
 ---@field tool_calls? table[]
 ---@field tool_call_id? string
+
+--- What a prompt of `extract` is told of the piece that it asks about.
+---@class ft.Piece
+---@field number integer  from 1
+---@field count integer  so many pieces the text has
+---@field article? string  heading of the article in whose middle it begins
 
 -- ---- what hooks see ----
 
@@ -379,6 +420,11 @@ function ft.python(fields) end
 ---@param fields ft.ScoreModel
 ---@return ft.Grader
 function ft.score_model(fields) end
+
+--- What is asked about a new text: as ft.chat, without the answer.
+---@param fields ft.Chat
+---@return ft.Prompt
+function ft.prompt(fields) end
 
 --- Leaves the row out, with a reason that the plan counts.
 ---@param reason? string
