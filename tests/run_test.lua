@@ -157,6 +157,17 @@ t.test("the same recipe on the same data is not paid for twice, except with --ne
   end)
 end)
 
+t.test("a start that was killed before it was confirmed does not hide the finished run before it", function()
+  in_folder(function(start, provider, recipe)
+    local first = start()
+    local left = runs.create { identity = run.identity(recipe, provider), name = "fake", recipe = recipe.path,
+      provider = "local", base_model = recipe.base_model }
+    assert(fs.write(runs.dir(left.id) .. "/journal.jsonl", '{"phase":"prepare","at":"","data":{}}\n'))
+    t.eq(start().run, first.run)
+    t.eq({ provider.uploads, #provider.jobs, #runs.list() }, { 1, 1, 1 })
+  end)
+end)
+
 t.test("the same recipe on changed data is a new run", function()
   in_folder(function(start, provider, recipe)
     start()

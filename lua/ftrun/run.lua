@@ -72,6 +72,23 @@ local function mention_others(o)
   end
 end
 
+--- Whether somebody has agreed to what a run does: without that its rows and texts may still change.
+local function agreed(records)
+  for _, record in ipairs(records) do if record.phase == "confirm" then return true end end
+  return false
+end
+
+--- The newest run of an identity. One that a kill left before anybody agreed to it is swept away: it must not hide the
+--- finished run before it, whose job would be paid for again.
+local function newest(identity)
+  while true do
+    local summary = runs.find(identity)
+    if not summary or summary.state ~= "open"
+      or agreed(journal.read(runs.dir(summary.id) .. "/journal.jsonl")) then return summary end
+    runs.remove(summary)
+  end
+end
+
 --- The run that is continued, or a new one.
 local function take_up(o, identity, before)
   if before and before.state == "open" then return before end
@@ -90,17 +107,15 @@ end
 function run.start(o)
   local identity = run.identity(o.recipe, o.provider, o.limit)
   local _ <close> = runs.hold(identity)
-  local before = not o.new and runs.find(identity) or nil
+  local before = not o.new and newest(identity) or nil
   local summary = take_up(o, identity, before)
   local c = open_context(o, summary)
   local _ <close> = c.journal
-  -- Rows and recipe's texts may change until somebody has agreed to them: without that nothing is continued, and
-  -- nothing is left.
-  local function agreed() return c.journal:last("phase", "confirm") ~= nil end
+  -- without somebody's word nothing is left
   local _ <close> = setmetatable({}, { __close = function()
-    if not agreed() then runs.remove(summary) end
+    if not agreed(c.journal.records) then runs.remove(summary) end
   end })
-  if agreed() then
+  if agreed(c.journal.records) then
     for _, phase in ipairs(phases) do
       local data = c.journal:last("phase", phase.name)
       if data then take_over(c, phase.name, data) end
