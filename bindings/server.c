@@ -8,6 +8,7 @@
 #include <math.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +52,25 @@ static void arm(struct server *s) {
   ft_wait_start(s->loop, &s->wait);
 }
 
-/* MHD asks its epoll for edges, and misses the end of a stream that came together with the last
+static void enqueue(struct server *s, struct ft_request *r) {
+  r->queued = true;
+  ft_request_ref(r);
+  r->next_queued = NULL;
+  *s->queue_tail = r;
+  s->queue_tail = &r->next_queued;
+  ft_task_wake(s->dispatcher);
+}
+
+/* The client has closed its connection, or at least will send no more: bytes may lie before that. */
+static bool has_left(int fd) {
+  struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+  return poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLHUP | POLLERR);
+}
+
+/* MHD looks at no suspended connection: whether the client of a waiting handler has left is seen
+ * here, and the dispatcher ends the task.
+ *
+ * It also asks its epoll for edges, and misses the end of a stream that came together with the last
  * bytes: a client that died while sending would keep its spooled file until the idle timeout. Shut
  * down here, the socket makes the edge that MHD notices. */
 static void sweep(struct server *s) {
@@ -60,12 +79,15 @@ static void sweep(struct server *s) {
   s->next_sweep_s = now + SWEEP_INTERVAL_S;
   for (struct ft_request *r = s->requests; r; r = r->next) {
     char byte;
+    int fd = MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     if (r->dispatched) {
       /* For want of memory a task may end before it began. */
-      if (ft_task_finished(r->task ? r->task : s->dispatcher)) ft_request_cut(r);
+      if (ft_task_finished(r->task ? r->task : s->dispatcher))
+        ft_request_cut(r);
+      else if (r->task && !r->queued && has_left(fd))
+        enqueue(s, r);
       continue;
     }
-    int fd = MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     if (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) shutdown(fd, SHUT_RDWR);
   }
 }
@@ -96,15 +118,6 @@ static struct ft_request *add_request(struct server *s, struct MHD_Connection *c
   if (r->next) r->next->link = &r->next;
   s->requests = r;
   return r;
-}
-
-static void enqueue(struct server *s, struct ft_request *r) {
-  r->queued = true;
-  ft_request_ref(r);
-  r->next_queued = NULL;
-  *s->queue_tail = r;
-  s->queue_tail = &r->next_queued;
-  ft_task_wake(s->dispatcher);
 }
 
 static enum MHD_Result on_access(void *user, struct MHD_Connection *c, const char *url,
@@ -147,7 +160,7 @@ static void on_completed(void *user, struct MHD_Connection *c, void **slot,
   if (r->next) r->next->link = r->link;
   r->connection = NULL;
   r->server = NULL;
-  if (r->task && !r->queued) enqueue(s, r); /* streaming to nobody: the dispatcher ends the task */
+  if (r->task && !r->queued) enqueue(s, r); /* answers nobody: the dispatcher ends the task */
   ft_request_unref(r);
 }
 
@@ -183,6 +196,7 @@ static size_t unescape(void *user, struct MHD_Connection *c, char *s) {
 /* Runs in a protected call: (server, request). */
 static int start_request(lua_State *L) {
   struct ft_request *r = lua_touserdata(L, 2);
+  r->started = true;
   ft_request_box(L, r); /* 3 */
   lua_pushcfunction(L, ft_request_run);
   lua_getiuservalue(L, 1, 1);
@@ -204,7 +218,7 @@ static int dispatch(lua_State *L, int status, lua_KContext ctx) {
     r->queued = false;
     if (r->task) {
       ft_task_cancel(L, r->task);
-    } else if (r->connection) {
+    } else if (r->connection && !r->started) {
       lua_pushcfunction(L, start_request);
       lua_pushvalue(L, 1);
       lua_pushlightuserdata(L, r);

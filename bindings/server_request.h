@@ -17,6 +17,7 @@ struct ft_request {
   struct MHD_Response *response; /* what the handler answered */
   unsigned status;
   bool suspended, dispatched, queued;
+  bool started; /* a task has been made for it; it may have ended */
   bool cut; /* end the connection without an answer */
 
   struct ft_buf out; /* of an answer in chunks: what MHD has not taken yet */

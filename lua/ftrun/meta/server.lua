@@ -40,8 +40,8 @@ local server = {}
 ---@field upload_bytes integer?  largest uploaded file, default 512 MiB; larger: too_large
 ---@field timeout_s number?      idle connection, default 120
 
---- A handler that raises makes a 500 answer and a line in the log. A handler whose client went away in the middle of `chunks`
---- is cancelled.
+--- A handler that raises makes a 500 answer and a line in the log. One whose client went away is cancelled where it
+--- waits, within a quarter of a second; a client that will send no more (a half-closed connection) counts as gone.
 ---@param options ft.server.Options
 ---@return ft.server.Server? server
 ---@return string? message  "port 8080 is in use on 127.0.0.1"; "denied" also for an address that is not loopback
