@@ -181,15 +181,54 @@ t.test("a connection that fails is a network error that names the cause", functi
   t.has(e.message, "certificate has expired")
 end)
 
+--- All that an iterator gives.
+local function gather(...)
+  local items = {}
+  for item in ... do items[#items + 1] = item end
+  return items
+end
+
 t.test("events come oldest first, each once, only the new ones", function()
   local function event(n) return { id = "e" .. n, created_at = n, type = "message", message = "m" .. n } end
-  local p = open(list({ event(6), event(5), event(4) }, true), list({ event(4), event(3), event(2) }, true))
+  local p = open(list({ event(6), event(5), event(4) }, true), list({ event(4), event(3), event(2), event(1) }, true))
   local ids = {}
-  for _, e in ipairs(p:events("j", "e2")) do ids[#ids + 1] = e.id end
+  for e in p:events("j", "e2") do ids[#ids + 1] = e.id end
   t.eq(ids, { "e3", "e4", "e5", "e6" })
   t.eq(requests[2].url, BASE .. "/fine_tuning/jobs/j/events?after=e4&limit=100")
-  t.eq(open(list {}):events "j", {})
-  t.eq(#open(list({ event(2), event(1) }, true), list({ event(2), event(1) }, true)):events "j", 2)
+  t.eq(gather(open(list {}):events "j"), {})
+  t.eq(#gather(open(list({ event(2), event(1) }, true), list({ event(2), event(1) }, true)):events "j"), 2)
+end)
+
+t.test("events of the same second as the known one come too, in whatever order the provider has them", function()
+  local function event(id, at) return { id = id, created_at = at, type = "message", message = id } end
+  local p = open(list({ event("new", 6), event("known", 5), event("late", 5) }, true),
+    list({ event("other", 5), event("older", 4), event("oldest", 3) }, true))
+  local ids = {}
+  for e in p:events("j", "known") do ids[#ids + 1] = e.id end
+  t.eq(ids, { "other", "late", "new" })
+  t.eq(#requests, 2)
+end)
+
+t.test("a long list of events is read forth and back, and of its pages only some are kept", function()
+  local function page(last)
+    local events = {}
+    for n = last, math.max(1, last - 99), -1 do
+      events[#events + 1] = { id = "e" .. n, created_at = n // 50, type = "message", message = "m" .. n }
+    end
+    return list(events, last > 100)
+  end
+  local pages = {}
+  for last = 5000, 100, -100 do pages[#pages + 1] = page(last) end
+  -- of 50 pages the first and the last 20 are kept
+  for last = 2100, 4900, 100 do pages[#pages + 1] = page(last) end
+  local n = 0
+  for e in open(table.unpack(pages)):events "j" do
+    n = n + 1
+    t.eq(e.id, "e" .. n)
+  end
+  t.eq({ n, #requests }, { 5000, 50 + 29 })
+  t.has(requests[51].url, "after=e2101&")
+  t.has(requests[79].url, "after=e4901&")
 end)
 
 t.test("metrics are numbers, whole steps are integers, nulls are absent", function()
@@ -197,7 +236,7 @@ t.test("metrics are numbers, whole steps are integers, nulls are absent", functi
     { id = "e2", created_at = 2, level = "info", type = "metrics", message = "Step 5/10", data = { step = 5,
       total_steps = 10, train_loss = 0.25, valid_loss = json.null, note = "x", usage = { 1 } } },
     { id = "e1", created_at = 1, type = "moderation_checks", message = json.null, data = json.null } })
-  t.eq(p:events "j", {
+  t.eq(gather(p:events "j"), {
     { id = "e1", created_at = 1, level = "info", kind = "moderation_checks", message = "" },
     { id = "e2", created_at = 2, level = "info", kind = "metrics", message = "Step 5/10",
       metrics = { step = 5, total_steps = 10, train_loss = 0.25 } } })

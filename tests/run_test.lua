@@ -80,7 +80,7 @@ local function fake_provider()
     end
     return job
   end
-  function p:events(_, after)
+  function p:listed(after)
     local list, from = {}, after and tonumber(after:match("%d+$")) or 0
     for i = from + 1, p.polls * 2 do
       list[#list + 1] = { id = "ftevent-" .. i, created_at = 1, level = "info", kind = "metrics",
@@ -88,6 +88,13 @@ local function fake_provider()
     end
     maybe("events", "after")
     return list
+  end
+  function p:events(_, after)
+    local list, i = self:listed(after), 0
+    return function()
+      i = i + 1
+      return list[i]
+    end
   end
   function p:checkpoints() return {} end
   function p:result() return "step,train_loss\n1,1\n" end
@@ -215,9 +222,9 @@ t.test("watching that breaks off and starts again logs each metric once", functi
   in_folder(function(start, provider)
     local result
     local stop = 3
-    local real = provider.events
-    provider.events = function(self, id, after)
-      local list = real(self, id, after)
+    local real = provider.listed
+    provider.listed = function(self, after)
+      local list = real(self, after)
       stop = stop - 1
       if stop == 0 then err.raise("network", "gone") end
       return list

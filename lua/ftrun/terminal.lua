@@ -38,6 +38,20 @@ function terminal.sparkline(values, width)
   return table.concat(means)
 end
 
+local MOST_LOSSES = 256
+
+--- Adds a loss to a curve of bounded length: full, it is thinned out to the means of its pairs.
+local function add_loss(curve, loss)
+  curve.sum, curve.count = curve.sum + loss, curve.count + 1
+  if curve.count < curve.each then return end
+  curve[#curve + 1], curve.sum, curve.count = curve.sum / curve.count, 0, 0
+  if #curve <= MOST_LOSSES then return end
+  local half = #curve // 2
+  for i = 1, half do curve[i] = (curve[2 * i - 1] + curve[2 * i]) / 2 end
+  for i = #curve, half + 1, -1 do curve[i] = nil end
+  curve.each = curve.each * 2
+end
+
 local STATE_TEXT = {
   validating = "the provider checks the files", queued = "waiting in the provider's queue",
   running = "training", paused = "paused", succeeded = "the job has succeeded",
@@ -90,7 +104,7 @@ end
 --- The `ui` of run.start.
 ---@param o ftrun.terminal.Options
 function terminal.new(o)
-  local ui = { losses = {} }
+  local ui = { losses = { each = 1, sum = 0, count = 0 } }
   if o.json or o.quiet then progress.disable() end
 
   local function say(text)
@@ -128,7 +142,7 @@ function terminal.new(o)
 
   local function show_metrics(event)
     local loss = event.metrics.train_loss
-    if loss then ui.losses[#ui.losses + 1] = loss end
+    if loss then add_loss(ui.losses, loss) end
     progress.update("training", event.step or 0, event.total_steps,
       ("loss %s %s"):format(number(loss), terminal.sparkline(ui.losses, 16)))
   end
@@ -136,7 +150,7 @@ function terminal.new(o)
   --- Events of an earlier start: they feed the curve, nothing else.
   function ui.past(event)
     local loss = event.type == "metrics" and event.metrics.train_loss
-    if loss then ui.losses[#ui.losses + 1] = loss end
+    if loss then add_loss(ui.losses, loss) end
   end
 
   function ui.event(event)

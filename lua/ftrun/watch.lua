@@ -3,7 +3,7 @@
 ---   { type = "message", id, created_at, level, message }
 ---   { type = "metrics", id, created_at, step, total_steps, metrics = { train_loss, train_mean_token_accuracy, ... } }
 ---   { type = "state", state, status, estimated_finish? }       when the job's state changes
----   { type = "checkpoint", id, created_at, model, step, metrics }
+---   { type = "checkpoint", id, created_at, model, step, metrics }   behind the metrics of its step, as far as possible
 ---   { type = "usage", ... }   made of the job by meter.lua, through `each`
 local time = require "ft.time"
 
@@ -58,6 +58,20 @@ function watch.follow(o)
     if event.type == "state" then state = event.state end
   end
   local since, wait = time.monotonic(), FAST_S
+  local checkpoints = {} -- of the job that has ended, until their step has come
+  local function tell_checkpoint(c)
+    if seen[c.id] then return end
+    seen[c.id] = true
+    o.emit { type = "checkpoint", id = c.id, created_at = c.created_at, model = c.model, step = c.step,
+      metrics = c.metrics }
+  end
+  local function tell(e)
+    local event = event_of(e)
+    o.emit(event)
+    for _, c in ipairs(event.type == "metrics" and checkpoints or {}) do
+      if c.step == event.step then tell_checkpoint(c) end
+    end
+  end
   local function changed(job)
     state, since, warned = job.state, time.monotonic(), false
     o.emit { type = "state", state = state, status = job.status, estimated_finish = job.estimated_finish }
@@ -66,21 +80,17 @@ function watch.follow(o)
     local job = o.provider:get(o.job_id)
     local ends, moved = not watch.is_open(job.state), job.state ~= state
     if moved and not ends then changed(job) end
+    if moved and ends then checkpoints = o.provider:checkpoints(o.job_id) end
     -- asked for after the state: all events of a job that has just ended are there
-    for _, e in ipairs(o.provider:events(o.job_id, last_event)) do
+    for e in o.provider:events(o.job_id, last_event) do
       if not seen[e.id] then
         seen[e.id], last_event, moved = true, e.id, true
-        o.emit(event_of(e))
+        tell(e)
       end
     end
     if o.each then o.each(job) end
     if ends and job.state ~= state then
-      for _, c in ipairs(o.provider:checkpoints(o.job_id)) do
-        if not seen[c.id] then
-          o.emit { type = "checkpoint", id = c.id, created_at = c.created_at, model = c.model, step = c.step,
-            metrics = c.metrics }
-        end
-      end
+      for _, c in ipairs(checkpoints) do tell_checkpoint(c) end
       changed(job)
     end
     if o.once or ends then return job end

@@ -17,6 +17,12 @@ local function planned_cost(summary)
   end
 end
 
+--- What a second attempt must know of an event; a job may have a hundred thousand.
+local function brief(event)
+  if event.type == "state" or event.type == "usage" then return event end
+  return { type = event.type, id = event.id }
+end
+
 --- One attempt; nil when the process that served the local provider has ended: this one can serve it then.
 local function follow(args, state, ui, past)
   local t <close> = target.of(args, "job")
@@ -25,7 +31,7 @@ local function follow(args, state, ui, past)
       t.inside and "rests while no process serves it" or "goes on", t.job)
   end
   local function emit(event)
-    past[#past + 1] = event
+    past[#past + 1] = brief(event)
     ui.event(event)
   end
   local gauge = meter.new { cost = planned_cost(t.summary), past = past }

@@ -93,7 +93,7 @@ end
 
 function M.events(ctx, request, id)
   local record = find(ctx, id)
-  return answer.page(ctx.trainer:events(record).index, answer.paging(request.query, 20, 1000), Events.public, false)
+  return answer.page(ctx.trainer:events(record), answer.paging(request.query, 20, 1000), Events.public, false)
 end
 
 local function checkpoint(record)
@@ -116,29 +116,36 @@ local function refuse_state(record, what)
     "invalid_job_state")
 end
 
-function M.cancel(ctx, _, id)
+--- A job that is to be changed, and its log, which is read before anything changes: that may wait, and a request may
+--- end there.
+local function open(ctx, id)
   local record = find(ctx, id)
+  return record, ctx.trainer:events(record)
+end
+
+function M.cancel(ctx, _, id)
+  local record, events = open(ctx, id)
   if not active[record.status] and record.status ~= "paused" then refuse_state(record, "cancelled") end
   record.status, record.finished_at = "cancelled", math.floor(time.now())
-  ctx.trainer:events(record):emit { key = "cancelled", message = "Fine-tuning job cancelled" }
+  events:emit { key = "cancelled", message = "Fine-tuning job cancelled" }
   ctx.store:save("jobs", record)
   return M.public(ctx, record)
 end
 
 function M.pause(ctx, _, id)
-  local record = find(ctx, id)
+  local record, events = open(ctx, id)
   if not active[record.status] then refuse_state(record, "paused") end
   record.status = "paused"
-  ctx.trainer:events(record):emit { message = "Fine-tuning job paused" }
+  events:emit { message = "Fine-tuning job paused" }
   ctx.store:save("jobs", record)
   return M.public(ctx, record)
 end
 
 function M.resume(ctx, _, id)
-  local record = find(ctx, id)
+  local record, events = open(ctx, id)
   if record.status ~= "paused" then refuse_state(record, "resumed") end
   record.status = record.validated and "queued" or "validating_files"
-  ctx.trainer:events(record):emit { message = "Fine-tuning job resumed" }
+  events:emit { message = "Fine-tuning job resumed" }
   ctx.store:save("jobs", record)
   ctx.trainer:take(record)
   return M.public(ctx, record)

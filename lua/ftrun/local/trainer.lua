@@ -16,24 +16,36 @@ local Trainer = {}
 Trainer.__index = Trainer
 
 local KEPT_EPOCHS = 3
+local KEPT_LOGS = 8 -- that nobody writes to: who pages through a log asks for it again and again
 
 local metric_names = { "step", "total_steps", "train_loss", "train_mean_token_accuracy", "valid_loss",
                        "valid_mean_token_accuracy", "full_valid_loss", "full_valid_mean_token_accuracy" }
 
 ---@param ctx table  store, made, open
 function Trainer.new(ctx)
-  -- Logs of jobs that nobody uses are dropped and read again when asked for.
+  -- Beyond the newest few, logs of jobs that nobody uses are dropped and read again when asked for.
   local logs = setmetatable({}, { __mode = "v" })
-  return setmetatable({ ctx = ctx, validating = {}, queue = {}, logs = logs }, Trainer)
+  return setmetatable({ ctx = ctx, validating = {}, queue = {}, logs = logs, recent = {}, opening = {} }, Trainer)
 end
 
---- A job's event log.
+local function open_log(self, id)
+  self.opening[id] = true
+  local _ <close> = setmetatable({}, { __close = function() self.opening[id] = nil end })
+  local events = Events.open(self.ctx.store:events_path(id))
+  self.logs[id] = events
+  return events
+end
+
+--- A job's event log. May wait, while a long one is read.
 function Trainer:events(record)
-  local events = self.logs[record.id]
-  if not events then
-    events = Events.open(self.ctx.store:events_path(record.id))
-    self.logs[record.id] = events
+  while self.opening[record.id] do time.sleep(0.002) end
+  local events = self.logs[record.id] or open_log(self, record.id)
+  local recent = self.recent
+  for i, other in ipairs(recent) do
+    if other == events then table.remove(recent, i) break end
   end
+  table.insert(recent, 1, events)
+  recent[KEPT_LOGS + 1] = nil
   return events
 end
 
@@ -133,20 +145,20 @@ local function keep(self, record, trainer, metrics)
 end
 
 --- OpenAI's file of results: a CSV in base64, one line a step.
-local function result_file(metrics)
+local function result_file(events)
   local lines = { "step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy,full_valid_loss,"
     .. "full_valid_mean_token_accuracy" }
-  for _, m in ipairs(metrics) do
+  events:each_metrics(function(m)
     local cells = { m.step, m.train_loss, m.train_mean_token_accuracy or "", m.valid_loss or "",
                     m.valid_mean_token_accuracy or "", m.full_valid_loss or "", m.full_valid_mean_token_accuracy or "" }
     lines[#lines + 1] = table.concat(cells, ",")
-  end
+  end)
   return digest.base64(table.concat(lines, "\n") .. "\n")
 end
 
 local function succeed(self, record, trainer)
   local events = self:events(record)
-  files.add(self.ctx, record.result_file, "step_metrics.csv", "fine-tune-results", result_file(events:metrics()))
+  files.add(self.ctx, record.result_file, "step_metrics.csv", "fine-tune-results", result_file(events))
   events:emit { key = "model", message = "New fine-tuned model created: " .. record.model
     .. " (ftrun's local learner, not " .. record.base .. ")" }
   events:emit { key = "succeeded", message = "The job has successfully completed" }
@@ -172,7 +184,8 @@ local function start(self, record)
 end
 
 local function train(self, record)
-  local events = self:events(record)
+  local events = self:events(record) -- held, so that nothing waits for it below
+  if record.status ~= "queued" and record.status ~= "running" then return end
   local trainer = start(self, record)
   if not trainer then return end
   local _ <close> = setmetatable({}, { __close = function() trainer:close() end })
@@ -204,7 +217,7 @@ local function work(self)
   for record in next_job, self do
     local ok, e = pcall(train, self, record)
     self.run = nil
-    if not ok and record.status == "running" then
+    if not ok and (record.status == "running" or record.status == "queued") then
       fail(self, record, e, err.is(e) and e.kind == "data" and "training_file" or nil)
     end
   end

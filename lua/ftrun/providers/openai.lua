@@ -4,6 +4,7 @@ local digest = require "ft.digest"
 local fs = require "ft.fs"
 local http = require "ft.http"
 local err = require "ftrun.err"
+local events = require "ftrun.providers.events"
 local json = require "ftrun.json"
 local preflight = require "ftrun.providers.preflight"
 local Stream = require "ftrun.providers.stream"
@@ -237,23 +238,12 @@ function Provider:jobs(o)
   return list, page.has_more == true
 end
 
---- Events newer than after_id, oldest first, each once. The wire lists the newest first, so pages are read back
---- until the known one.
+--- Iterates over events that came after a known one, oldest first; see events.lua.
 ---@param job_id string
----@param after_id string?
----@return ftrun.Event[]
-function Provider:events(job_id, after_id)
-  local found, seen = {}, {}
-  for w in self.wire:each(job_path(job_id, "/events"), { limit = 100 }) do
-    if w.id == after_id then break end
-    if not seen[w.id] then
-      seen[w.id] = true
-      found[#found + 1] = values.event(w)
-    end
-  end
-  local list = {}
-  for i = #found, 1, -1 do list[#list + 1] = found[i] end
-  return list
+---@param known_id string?  the newest event that the caller has seen
+---@return fun(): ftrun.Event?
+function Provider:events(job_id, known_id)
+  return events(self.wire, job_path(job_id, "/events"), known_id)
 end
 
 --- Checkpoints by step.

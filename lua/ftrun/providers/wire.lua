@@ -173,31 +173,39 @@ function Wire:make(what, path, o)
   return value
 end
 
+--- Iterates over the pages of a list: the objects of each, and what `after` was asked for.
+---@param path string
+---@param query table  with `limit`; `auth` is no part of it
+---@return fun(): table[]?, string?
+function Wire:pages(path, query)
+  local more, pages, after = true, 0, query.after
+  return function()
+    if not more then return nil end
+    local q = {}
+    for k, v in pairs(query) do q[k] = v end
+    q.auth, q.after = nil, after
+    local page, items, asked = self:call("GET", path, { query = q, auth = query.auth }), {}, after
+    pages = pages + 1
+    for _, item in ipairs(values.object(page.data)) do
+      if type(item) == "table" and values.text(item.id) then items[#items + 1] = item end
+    end
+    local last = values.text(page.last_id) or (items[#items] and items[#items].id)
+    more = page.has_more == true and last ~= nil and last ~= after and pages < MOST_PAGES
+    after = last
+    return items, asked
+  end
+end
+
 --- Iterates over the objects of a list, page after page.
 ---@param path string
 ---@param query table  with `limit`; `auth` is no part of it
 ---@return fun(): table?
 function Wire:each(path, query)
-  local items, at, more, pages = {}, 0, true, 0
-  local after = query.after
+  local next_page, items, at = self:pages(path, query), {}, 0
   return function()
-    while at >= #items do
-      if not more then return nil end
-      local q = {}
-      for k, v in pairs(query) do q[k] = v end
-      q.auth = nil
-      q.after = after
-      local page = self:call("GET", path, { query = q, auth = query.auth })
-      items, at, pages = {}, 0, pages + 1
-      for _, item in ipairs(values.object(page.data)) do
-        if type(item) == "table" and values.text(item.id) then items[#items + 1] = item end
-      end
-      local last = values.text(page.last_id) or (items[#items] and items[#items].id)
-      more = page.has_more == true and last ~= nil and last ~= after and pages < MOST_PAGES
-      after = last
-    end
+    while items and at >= #items do items, at = next_page(), 0 end
     at = at + 1
-    return items[at]
+    return items and items[at]
   end
 end
 
