@@ -99,6 +99,29 @@ function program.kill_after(dir, seconds, ...)
     :format(quote(dir), seconds, BIN, table.concat(words, " ")))
 end
 
+--- Runs ftrun in dir like program.run, while this process goes on; peak_kib is the most memory that it was
+--- seen to take.
+---@return { out: string, err: string, code: integer, peak_kib: integer }
+function program.measure(dir, env, ...)
+  local words = { "env", "-i", "PATH=/usr/bin:/bin", "HOME=" .. quote(dir), "'NO_PROXY=*'" }
+  for name, value in pairs(env) do words[#words + 1] = name .. "=" .. quote(value) end
+  words[#words + 1] = BIN
+  for _, arg in ipairs { ... } do words[#words + 1] = quote(arg) end
+  local outside <close> = t.folder()
+  local at = outside.path
+  os.execute(("{ (cd %s && exec %s) >%s/out 2>%s/err </dev/null & echo $! >%s/pid; wait $!; echo $? >%s/code.new; "
+    .. "mv %s/code.new %s/code; } &"):format(quote(dir), table.concat(words, " "), at, at, at, at, at, at))
+  local peak = 0
+  while not fs.stat(at .. "/code") do
+    local pid = (fs.read(at .. "/pid") or ""):match "%d+"
+    local status = pid and fs.read(("/proc/%s/status"):format(pid)) or ""
+    if status:find("Name:%s*ftrun") then peak = math.max(peak, tonumber(status:match "VmHWM:%s*(%d+)") or 0) end
+    time.sleep(0.01)
+  end
+  return { out = fs.read(at .. "/out"), err = fs.read(at .. "/err"), code = tonumber((fs.read(at .. "/code"))),
+    peak_kib = peak }
+end
+
 --- Runs body(dir, start, requests) in a project, against a server of this process that counts requests ("GET /v1/...")
 --- and refuses them all, or answers as `handler` does; start(...) runs ftrun there with a key.
 function program.against_server(body, handler)

@@ -38,10 +38,29 @@ local function event_of(e)
   return { type = "message", id = e.id, created_at = e.created_at, level = e.level, message = e.message }
 end
 
+---@class ftrun.watch.Memory  what must be known of the events that were seen, to tell each once
+---@field seen table<string, true>
+---@field last_event string?
+---@field state string?
+
+--- The memory of one who has seen these events.
+---@param past table[]
+---@return ftrun.watch.Memory
+function watch.remember(past)
+  local memory = { seen = {} }
+  for _, event in ipairs(past) do
+    if event.id then memory.seen[event.id] = true end
+    if event.type == "metrics" or event.type == "message" then memory.last_event = event.id end
+    if event.type == "state" then memory.state = event.state end
+  end
+  return memory
+end
+
 ---@class ftrun.watch.Options
 ---@field provider table
 ---@field job_id string
----@field past table[]            events that were seen before
+---@field past table[]?           events that were seen before
+---@field memory ftrun.watch.Memory?  or, in place of them: kept from an earlier call, and kept up to date
 ---@field emit fun(event: table)  gets every new event; may wait; may raise to stop
 ---@field each fun(job: table)?   sees the job of every poll, after its events and before its end
 ---@field once boolean?           one poll only (`ftrun status`, `ftrun events`)
@@ -51,12 +70,8 @@ end
 ---@param o ftrun.watch.Options
 ---@return table job
 function watch.follow(o)
-  local seen, last_event, state, warned = {}, nil, nil, nil
-  for _, event in ipairs(o.past) do
-    if event.id then seen[event.id] = true end
-    if event.type == "metrics" or event.type == "message" then last_event = event.id end
-    if event.type == "state" then state = event.state end
-  end
+  local memory = o.memory or watch.remember(o.past or {})
+  local seen, warned = memory.seen, nil
   local since, wait = time.monotonic(), FAST_S
   local checkpoints = {} -- of the job that has ended, until their step has come
   local function tell_checkpoint(c)
@@ -73,32 +88,32 @@ function watch.follow(o)
     end
   end
   local function changed(job)
-    state, since, warned = job.state, time.monotonic(), false
-    o.emit { type = "state", state = state, status = job.status, estimated_finish = job.estimated_finish }
+    memory.state, since, warned = job.state, time.monotonic(), false
+    o.emit { type = "state", state = job.state, status = job.status, estimated_finish = job.estimated_finish }
   end
   while true do
     local job = o.provider:get(o.job_id)
-    local ends, moved = not watch.is_open(job.state), job.state ~= state
+    local ends, moved = not watch.is_open(job.state), job.state ~= memory.state
     if moved and not ends then changed(job) end
     if moved and ends then checkpoints = o.provider:checkpoints(o.job_id) end
     -- asked for after the state: all events of a job that has just ended are there
-    for e in o.provider:events(o.job_id, last_event) do
+    for e in o.provider:events(o.job_id, memory.last_event) do
       if not seen[e.id] then
-        seen[e.id], last_event, moved = true, e.id, true
+        seen[e.id], memory.last_event, moved = true, e.id, true
         tell(e)
       end
     end
     if o.each then o.each(job) end
-    if ends and job.state ~= state then
+    if ends and job.state ~= memory.state then
       for _, c in ipairs(checkpoints) do tell_checkpoint(c) end
       changed(job)
     end
     if o.once or ends then return job end
     local waited = time.monotonic() - since
-    if not warned and waited > (PATIENCE_S[state] or math.huge) then
+    if not warned and waited > (PATIENCE_S[job.state] or math.huge) then
       warned = true
       o.emit { type = "message", level = "warn", message =
-        ("the job is '%s' for %d minutes, longer than usual. %s"):format(job.status, waited // 60, ADVICE[state]) }
+        ("the job is '%s' for %d minutes, longer than usual. %s"):format(job.status, waited // 60, ADVICE[job.state]) }
     end
     if o.provider.name == "local" then wait = LOCAL_S
     elseif moved then wait = FAST_S

@@ -17,28 +17,21 @@ local function planned_cost(summary)
   end
 end
 
---- What a second attempt must know of an event; a job may have a hundred thousand.
-local function brief(event)
-  if event.type == "state" or event.type == "usage" then return event end
-  return { type = event.type, id = event.id }
-end
-
 --- One attempt; nil when the process that served the local provider has ended: this one can serve it then.
-local function follow(args, state, ui, past)
+local function follow(args, state, ui, memory, usage)
   local t <close> = target.of(args, "job")
   state.detached = function()
     return ("detached: job %s %s; watch it again: ftrun watch %s"):format(t.job,
       t.inside and "rests while no process serves it" or "goes on", t.job)
   end
-  local function emit(event)
-    past[#past + 1] = brief(event)
-    ui.event(event)
-  end
-  local gauge = meter.new { cost = planned_cost(t.summary), past = past }
-  local ok, job = pcall(watch.follow, { provider = t.provider, job_id = t.job, past = past, emit = emit,
+  local gauge = meter.new { cost = planned_cost(t.summary), past = usage }
+  local ok, job = pcall(watch.follow, { provider = t.provider, job_id = t.job, memory = memory, emit = ui.event,
     each = function(now)
       local event = gauge:read(now)
-      if event then emit(event) end
+      if event then
+        usage[#usage + 1] = event
+        ui.event(event)
+      end
     end })
   if ok then return job, t.summary, meter.balance(gauge.cost, job) end
   if target.lost(t, job) then return nil end
@@ -47,9 +40,9 @@ end
 
 function command.main(args, state)
   local ui = terminal.new { json = args.json, quiet = args.quiet }
-  local past = {}
+  local memory, told = watch.remember {}, {}
   local job, summary, usage
-  repeat job, summary, usage = follow(args, state, ui, past) until job
+  repeat job, summary, usage = follow(args, state, ui, memory, told) until job
   ui.result { type = "result", run = summary and summary.id, state = job.state, job = job.id, model = job.model,
     usage = usage, dir = summary and runs.dir(summary.id) }
   if job.state ~= "succeeded" then

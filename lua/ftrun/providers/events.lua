@@ -21,14 +21,15 @@ local function fresh(items, known)
   return list, false
 end
 
---- Iterates over the events that came after a known one, oldest first, each once. Providers promise no order within a
---- second: events as old as the known one come too, whether the caller has seen them or not.
+--- Iterates over the events that came after a known one, oldest first. Providers promise no order within a second:
+--- events as old as the known one come too, whether the caller has seen them or not; none comes twice on one page or on
+--- two that are neighbours.
 ---@param wire ftrun.Wire
 ---@param path string
 ---@param known_id string?  the newest that the caller has seen
 ---@return fun(): ftrun.Event?
 return function(wire, path, known_id)
-  local pages, known, seen = {}, { id = known_id }, {}
+  local pages, known = {}, { id = known_id }
   for items, after in wire:pages(path, { limit = LIMIT }) do
     local list, over = fresh(items, known)
     pages[#pages + 1] = { after = after, events = list }
@@ -36,17 +37,18 @@ return function(wire, path, known_id)
     if #pages - KEPT_PAGES > 1 then pages[#pages - KEPT_PAGES].events = nil end
     if over then break end
   end
-  local list, at = {}, 0
+  local list, at, told, before = {}, 0, {}, {} -- told: ids of this page; before: of the one before it
   return function()
     while true do
       while at > 0 do
         local event = list[at]
         at = at - 1
-        if not seen[event.id] then
-          seen[event.id] = true
+        if not told[event.id] and not before[event.id] then
+          told[event.id] = true
           return event
         end
       end
+      told, before = {}, told
       local page = table.remove(pages)
       if not page then return nil end
       list = page.events or fresh(wire:pages(path, { limit = LIMIT, after = page.after })() or {}, {})
