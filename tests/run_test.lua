@@ -33,7 +33,7 @@ local function fake_recipe(dir)
   return { path = dir .. "/fake.lua", name = "fake", base_model = "gpt-4o-mini-2024-07-18", seed = 1,
     sha256 = ("a"):rep(64), data_sha256 = ("d"):rep(64), dataset = {}, hyperparameters = {}, overrides = {}, on = {},
     sources = { { path = "fake.lua", bytes = "return 1" } },
-    call = function(_, hook, ...) return hook(...) end }
+    call = function(_, hook, ...) return hook(...) end, listen = function() return {} end }
 end
 
 --- A provider that keeps what was created, and fails where `faults` says: faults.create = "before" | "after".

@@ -46,7 +46,6 @@ local function short_constructor(kind, key, list)
   end
 end
 
-constructor "recipe"
 constructor "postgres"
 constructor "files"
 constructor "string_check"
@@ -211,6 +210,151 @@ decision "pause"
 function ft.notify(text)
   if type(text) ~= "string" then fail("notify", "expected a text, got %s", show(text)) end
   return { decision = "notify", message = text }
+end
+
+
+-- ---- what a recipe says for the log ----
+-- Calls are collected as plain values; the host takes them after a hook (and after the recipe itself) has run, and
+-- judges them. While anything else of the recipe runs - example, score - nobody would take them.
+
+local SAID_MAX, CELLS_MAX, TEXT_MAX = 200, 50000, 1 << 16
+local said, open, cells = {}, true, 0
+
+local function say(name, item)
+  if not open then fail(name, "can be called in hooks (on = { ... }) and where the recipe itself runs, not here") end
+  if #said == SAID_MAX then fail(name, "more than %d calls at once", SAID_MAX) end
+  item.say = name
+  said[#said + 1] = item
+end
+
+local function take(from_now_on)
+  local list = said
+  said, open, cells = {}, from_now_on == true, 0
+  return list
+end
+
+-- a number, text, true or false; numbers that JSON has not become the texts by which W&B knows them
+local function scalar(name, key, v)
+  local kind = type(v)
+  if kind == "number" then
+    if v ~= v then return "NaN" end
+    if v == math.huge then return "Infinity" end
+    if v == -math.huge then return "-Infinity" end
+  elseif kind == "string" then
+    if #v > TEXT_MAX then fail(name, "%s: a text of more than 64 KiB", key) end
+  elseif kind ~= "boolean" then
+    fail(name, "%s: expected a number, a text, true or false, got %s", key, show(v))
+  end
+  cells = cells + 1
+  if cells > CELLS_MAX then fail(name, "more than %d values at once", CELLS_MAX) end
+  return v
+end
+
+local function label(name, what, v)
+  if type(v) ~= "string" or v == "" or #v > 128 then
+    fail(name, "%s: expected a text of 1 to 128 bytes, got %s", what, show(v))
+  end
+  return v
+end
+
+local function known_keys(name, t, allowed)
+  for k in pairs(t) do
+    if not allowed[k] then fail(name, "unknown key %s", show(k)) end
+  end
+end
+
+-- { name = value, ... }; names that begin with "_" are W&B's own
+local function scalars(name, t)
+  if type(t) ~= "table" then fail(name, "expected { name = value, ... }, got %s", show(t)) end
+  local result = {}
+  for k, v in pairs(t) do
+    label(name, "a name", k)
+    if k:find("^_") then fail(name, "%s: names that begin with _ are taken", k) end
+    result[k] = scalar(name, k, v)
+  end
+  return result
+end
+
+--- Logs numbers, texts, true or false under names, at the newest step.
+function ft.log(values)
+  say("log", { values = scalars("log", values) })
+end
+
+--- Sets values of the run's summary.
+function ft.summary(values)
+  say("summary", { values = scalars("summary", values) })
+end
+
+local SUMMARIES = { min = true, max = true, mean = true, first = true, last = true, none = true }
+
+--- Says how a metric is drawn and summed up.
+function ft.define_metric(t)
+  if type(t) == "string" then t = { name = t } end
+  if type(t) ~= "table" then fail("define_metric", 'expected { name = "...", ... }, got %s', show(t)) end
+  known_keys("define_metric", t, { name = true, step_metric = true, summary = true, hidden = true })
+  label("define_metric", "name", t.name)
+  if t.step_metric ~= nil then label("define_metric", "step_metric", t.step_metric) end
+  if t.summary ~= nil and not SUMMARIES[t.summary] then
+    fail("define_metric", "summary: expected min, max, mean, first, last or none, got %s", show(t.summary))
+  end
+  say("define_metric", { name = t.name, step_metric = t.step_metric, summary = t.summary, hidden = t.hidden and true })
+end
+
+--- Logs a table: rows are lists in the columns' order, or tables by the columns' names.
+function ft.table(name, columns, rows)
+  label("table", "name", name)
+  if type(columns) ~= "table" or type(rows) ~= "table" then
+    fail("table", 'expected ft.table("%s", { "column", ... }, { row, ... })', name)
+  end
+  local names, seen, list = {}, {}, {}
+  for i, column in ipairs(columns) do
+    names[i] = label("table", "a column", column)
+    if seen[column] then fail("table", "there are two columns %s", show(column)) end
+    seen[column] = true
+  end
+  if #names == 0 then fail("table", "there are no columns") end
+  for i, row in ipairs(rows) do
+    if type(row) ~= "table" then fail("table", "row %d: expected a table, got %s", i, show(row)) end
+    local copied = {}
+    for k, column in ipairs(names) do
+      local v = row[column]
+      if v == nil then v = row[k] end
+      if v ~= nil then copied[column] = scalar("table", column, v) end
+    end
+    list[i] = copied
+  end
+  say("table", { name = name, columns = names, rows = list })
+end
+
+--- Logs files below the recipe's folder or the run's as one artifact.
+function ft.artifact(name, t)
+  label("artifact", "name", name)
+  if type(t) ~= "table" then fail("artifact", 'expected ft.artifact("%s", { files = { "..." } })', name) end
+  known_keys("artifact", t, { type = true, files = true, metadata = true, description = true, aliases = true })
+  local function texts(key, v)
+    if type(v) == "string" then v = { v } end
+    if type(v) ~= "table" then fail("artifact", "%s: expected a list of texts, got %s", key, show(v)) end
+    local list = {}
+    for i, item in ipairs(v) do
+      if type(item) ~= "string" then fail("artifact", "%s: expected texts, got %s", key, show(item)) end
+      list[i] = item
+    end
+    return list
+  end
+  local files = texts("files", t.files)
+  if #files == 0 or #files > 100 then fail("artifact", "files: expected 1 to 100 paths") end
+  if t.description ~= nil then scalar("artifact", "description", t.description) end
+  say("artifact", { name = name, type = label("artifact", "type", t.type or "artifact"), files = files,
+    metadata = t.metadata and scalars("artifact", t.metadata), aliases = t.aliases and texts("aliases", t.aliases),
+    description = t.description and tostring(t.description) })
+end
+
+--- The recipe itself. With it goes the way for the host to what was said.
+function ft.recipe(fields)
+  if type(fields) ~= "table" then fail("recipe", "expected a table, ft.recipe { ... }, got %s", show(fields)) end
+  local result = tagged("recipe", copy(fields))
+  result["@take"] = take
+  return result
 end
 
 return ft

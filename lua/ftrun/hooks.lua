@@ -1,6 +1,7 @@
 --- The recipe's hooks while a run goes on: plain values go in, a decision comes out, and is done once.
 local err = require "ftrun.err"
 local log = require "ft.log"
+local said = require "ftrun.said"
 
 local hooks = {}
 
@@ -31,18 +32,47 @@ function hooks.stop(c, reason)
   change(c, "cancel", reason)
 end
 
+-- The same fault at each step is told once.
+local function warn_once(c, text)
+  if not c.failed[text] then log.warn(text) end
+  c.failed[text] = true
+end
+
+local function tell(c, list, name, step)
+  local event = said.event(c, list, name, step, function(text) warn_once(c, text) end)
+  if event then c.trackers.event(event) end
+end
+
+local function was_said(c, name)
+  for _, event in ipairs(c.trackers.past) do
+    if event.type == "said" and event.hook == name then return true end
+  end
+  return false
+end
+
+--- What the recipe said for the log while it was loaded, once in a run.
+---@param c ftrun.run.Context
+function hooks.opening(c)
+  if c.recipe.said and not was_said(c, "recipe") then tell(c, c.recipe.said, "recipe") end
+end
+
 --- A hook of the recipe answers with a decision; plain values go in. One that fails is reported, and the run goes on:
---- the job is paid for, and a recipe with its hook mended would be another run.
+--- the job is paid for, and a recipe with its hook mended would be another run. What it says for the log goes to the
+--- trackers, also when it fails later.
 ---@param c ftrun.run.Context
 function hooks.call(c, name, ...)
   local hook = c.recipe.on and c.recipe.on[name]
   if not hook then return end
+  c.recipe:listen(true)
   local ok, answer = pcall(c.recipe.call, c.recipe, hook, ...)
+  local list = c.recipe:listen(false)
   if not ok then
     if not (err.is(answer) and answer.kind == "recipe") then error(answer, 0) end
-    local text = ("the hook '%s' failed, the run goes on: %s"):format(name, tostring(answer))
-    if not c.failed[text] then log.warn(text) end
-    c.failed[text] = true
+    warn_once(c, ("the hook '%s' failed, the run goes on: %s"):format(name, tostring(answer)))
+  end
+  -- the end comes again after a crash
+  if #list > 0 and not (name == "finished" and was_said(c, name)) then
+    tell(c, list, name, name == "metrics" and (...).step or nil)
   end
   if not ok or type(answer) ~= "table" then return end
   local decision = answer.decision

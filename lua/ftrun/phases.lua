@@ -142,11 +142,13 @@ phases[6] = { name = "watch", run = function(c)
     elseif hook then
       hooks.call(c, hook, event)
     end
+    c.trackers.settle()
   end
   for _, event in ipairs(past) do
     if event.type == "metrics" then history[#history + 1] = event.metrics end
     c.ui.past(event)
   end
+  hooks.opening(c)
   hooks.redo(c)
   -- an event is kept before its hook is called: a crash between the two leaves the newest one without an answer
   if #past > 0 then react(past[#past]) end
@@ -252,9 +254,11 @@ phases[11] = { name = "result", run = function(c)
   -- the model is paid for: a folder that cannot be written must not hide it
   if not ok then log.warn("the lock file could not be written: " .. message) end
   local last = c.trackers.past[#c.trackers.past]
-  if not (last and last.type == "result") then c.trackers.event(result) end
+  if not (last and last.type == "result") then
+    hooks.call(c, "finished", result) -- first: what it logs belongs to the run
+    c.trackers.event(result)
+  end
   tell_report(c)
-  hooks.call(c, "finished", result)
   return result
 end }
 

@@ -28,6 +28,7 @@ local PRELUDE = "ftrun/dsl.lua"
 ---@field sources { path: string, bytes: string }[]  the recipe, then what it included
 ---@field overrides table[]    settings from outside as they were given: { path, text }
 ---@field sha256 string        of sources and overrides
+---@field said table[]         what it said for the log while it was loaded
 ---@field limit integer?       highest number of examples, from the command line
 local Recipe = {}
 Recipe.__index = Recipe
@@ -296,6 +297,8 @@ function M.load(path, options)
         :format(raw == nil and "nothing" or words.show(raw)), { where = path })
     end
     if not tags.genuine(raw) then err.raise("recipe", tags.message, { where = path }) end
+    local take = raw["@take"]
+    raw["@take"] = nil
     local locate = locator(path, source, box, dir)
     local recipe = check(raw, path, locate, overrides)
     recipe.kind = nil
@@ -308,10 +311,12 @@ function M.load(path, options)
     recipe.sources = { { path = path:match("[^/]*$"), bytes = source } }
     for _, file in ipairs(box:files()) do recipe.sources[#recipe.sources + 1] = file end
     recipe.sha256 = hash(recipe.sources, recipe.overrides)
-    inside[recipe] = { box = box, locate = locate,
+    inside[recipe] = { box = box, locate = locate, take = type(take) == "userdata" and take or nil,
       anchor = { kind = "recipe", file = raw["@file"], line = raw["@line"] },
       dataset = { kind = recipe.dataset.kind, file = raw.dataset["@file"], line = raw.dataset["@line"] } }
-    return setmetatable(recipe, Recipe)
+    setmetatable(recipe, Recipe)
+    recipe.said = recipe:listen(false)
+    return recipe
   end)
   if not ok then
     box:close()
@@ -330,6 +335,16 @@ function Recipe:call(fn, ...)
   if not message then return value end
   local place, text = split_place(message)
   err.raise("recipe", text, { where = place or ("%s:%d"):format(fn:where()), code = code })
+end
+
+--- Takes what the recipe has said since the last time (ft.log and the like), as it came out of the box: said.lua judges
+--- it. From now on it may, or may not, say more.
+---@param from_now_on boolean
+---@return table[]
+function Recipe:listen(from_now_on)
+  local own = inside[self]
+  local list = own.take and own.box:call(own.take, from_now_on)
+  return type(list) == "table" and list or {}
 end
 
 --- Where a key of the recipe or of its dataset is written: "recipes/x.lua:12".

@@ -10,6 +10,7 @@ local err = require "ftrun.err"
 local fs = require "ft.fs"
 local jsontext = require "ftrun.jsontext"
 local postgres = require "ft.postgres"
+local reach = require "ftrun.reach"
 local secrets = require "ft.secrets"
 local words = require "ftrun.words"
 
@@ -164,12 +165,8 @@ M.resolve = resolve
 -- folder or below the folder where ftrun was started, and nothing hidden. A path from --set is the user's own word.
 local function check_reach(recipe, path, field)
   for _, o in ipairs(recipe.overrides) do if o[1] == "dataset." .. field then return end end
-  local real = fs.realpath(resolve(recipe, path))
-  if not real then return end -- not there: told where it is opened
-  for _, root in ipairs { recipe.dir, "." } do
-    local base = (fs.realpath(root) or "/"):gsub("/$", "") .. "/"
-    if real:sub(1, #base) == base and not real:sub(#base):find("/.", 1, true) then return end
-  end
+  local inside, outside = reach.within(resolve(recipe, path), { recipe.dir, "." })
+  if inside or not outside then return end -- not there: told where it is opened
   err.raise("recipe", ("dataset.%s: %s lies outside the folders that a recipe may read"):format(field, path), {
     where = recipe:where("dataset", field),
     advice = ("A recipe reads below its own folder or the current one, and no hidden files. "

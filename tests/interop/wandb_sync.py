@@ -160,6 +160,8 @@ def check_synced(project, way, run, path, config, history, exit_code):
     name = " ".join(way[1:])
     copy = tempfile.mkdtemp(prefix="ftrun-wandb-")
     folder = shutil.copytree(os.path.dirname(path), copy + "/wandb/" + os.path.basename(os.path.dirname(path)))
+    # the SDK removes the files of artifacts that it has uploaded, where the log says that they are
+    kept = shutil.copytree(os.path.dirname(path) + "/artifacts", copy + "/artifacts")
     server = Server(KEY)
     try:
         sync(project, server, way, folder)
@@ -181,10 +183,51 @@ def check_synced(project, way, run, path, config, history, exit_code):
         same(f"{name}: the exit code", there.exit_code, exit_code)
         console = "\n".join(there.lines("output.log"))
         check(f"{name}: the console's lines", "training" in console and result["state"] in console, console)
+        there.server = server
         return there
     finally:
         server.close()
+        shutil.copytree(kept, os.path.dirname(path) + "/artifacts", dirs_exist_ok=True)
         shutil.rmtree(copy)
+
+
+def check_content(project, there, texts):
+    """Recipe and lock file, data -> run -> model, tables; without texts of examples unless they are wanted."""
+    server = there.server
+    with open(project.folder + "/toy.lua", "rb") as f:
+        same("the recipe", there.files.get("recipe.lua"), f.read())
+    with open(project.one("lock.json"), "rb") as f:
+        same("the lock file", there.files.get("recipe.lock.json"), f.read())
+    result = json.load(open(project.one("result.json"), encoding="utf-8"))
+    stored = [data for a in server.artifacts for data in a.files.values()]
+    everything = b"\n".join([*there.files.values(), *stored, json.dumps(there.stream, ensure_ascii=False).encode(),
+                             json.dumps(there.config, ensure_ascii=False).encode()])
+    text = "Текст закону".encode()
+    same("texts of examples arrive only when the recipe says so", text in everything, texts)
+    used = {a.name: a for a in there.inputs}
+    for side, short in (("train", "train"), ("validation", "valid")):
+        facts = there.config[side]["value"]
+        a = used[f"{short}-{facts['file_id']}"]
+        same(f"the {side} file is an artifact that the run has used",
+             [a.type, a.metadata["sha256"], a.metadata["rows"], "latest" in a.aliases],
+             ["training_files" if side == "train" else "validation_files", facts["sha256"], facts["rows"], True])
+        if texts:
+            with open(project.one(side + ".jsonl"), "rb") as f:
+                same(f"the {side} artifact holds the file", a.files[facts["file_id"]], f.read())
+    made = {a.name: a for a in there.outputs}
+    if result["state"] != "succeeded":
+        return same("no model, no model artifact", made.get("model-metadata"), None)
+    model = made["model-metadata"]
+    same("the model is an artifact that the run has made", [model.type, model.aliases, model.metadata["fine_tuned_model"]],
+         ["model", ["latest", result["job"]], result["model"]])
+    if texts:
+        value = there.history()[0]["train_data"]
+        table = json.loads(there.files[value["path"]])
+        same("the table of training rows", [table["columns"], len(table["data"])],
+             [["role: system", "role: user", "role: assistant"], there.config["train"]["value"]["rows"]])
+        a = made[f"run-{there.name}-train_data"]
+        same("and its artifact", [a.type, value["artifact_path"]],
+             ["run_table", f"wandb-client-artifact://{a.client_id}/train_data.table.json"])
 
 
 # The version that is pinned has two ways to sync, that of older ones and that of newer ones.
@@ -199,10 +242,7 @@ def succeeded(program):
     run, path, config, history = check_records(project)
     for way in WAYS:
         there = check_synced(project, way, run, path, config, history, 0)
-        for side in ("train", "validation"):
-            with open(project.one(side + ".jsonl"), "rb") as f:
-                same(f"the {side} file is uploaded, because the recipe says so",
-                     there.files.get(f"dataset/{side}.jsonl") == f.read(), True)
+        check_content(project, there, texts=True)
     for folder, _, names in os.walk(project.folder + "/.ftrun"):
         for name in names:
             with open(os.path.join(folder, name), "rb") as f:
@@ -216,7 +256,7 @@ def cancelled(program):
     run, path, config, history = check_records_of_cancelled(project)
     for way in WAYS:
         there = check_synced(project, way, run, path, config, history, 9)
-        check("no training text is uploaded", not any(n.startswith("dataset/") for n in there.files), list(there.files))
+        check_content(project, there, texts=False)
     project.close()
 
 

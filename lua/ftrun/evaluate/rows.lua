@@ -37,13 +37,21 @@ local function text_of(content)
   return #texts > 0 and table.concat(texts) or nil
 end
 
-local function read_row(line, number, settings)
+--- A row as plain tables; what stands in it stays as it is. Of a preference row the better answer is the last message.
+---@param line string  JSON
+---@return any
+function M.decode(line)
   local row = plain((dataset.decode_ordered(line)))
   local pair = type(row) == "table" and type(row.input) == "table" and row.preferred_output
-  if pair then -- of a preference row the better answer is expected
+  if pair then
     row = row.input
     row.messages[#row.messages + 1] = pair[1]
   end
+  return row
+end
+
+local function read_row(line, number, settings)
+  local row = M.decode(line)
   local messages = type(row) == "table" and row.messages
   local last = type(messages) == "table" and #messages or 0
   while last > 0 and messages[last].role ~= "assistant" do last = last - 1 end

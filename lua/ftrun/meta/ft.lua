@@ -465,3 +465,43 @@ function ft.pause(reason) end
 ---@param text string
 ---@return ft.Decision
 function ft.notify(text) end
+
+-- ---- for the log: in hooks, and where the recipe itself runs ----
+
+--- What ft.define_metric takes.
+---@class ft.Metric
+---@field name string
+---@field step_metric? string  the metric that it is drawn over
+---@field summary? "min"|"max"|"mean"|"first"|"last"|"none"  what the summary keeps of it; else the newest value
+---@field hidden? boolean
+
+--- What ft.artifact takes.
+---@class ft.Artifact
+---@field files string[]|string  paths below the recipe's folder, or below the run's
+---@field type? string  default "artifact"
+---@field metadata? table<string, number|string|boolean>
+---@field description? string
+---@field aliases? string[]  besides "latest"
+
+--- Logs values under names, at the newest step.
+---@param values table<string, number|string|boolean>
+function ft.log(values) end
+
+--- Sets values of the run's summary.
+---@param values table<string, number|string|boolean>
+function ft.summary(values) end
+
+--- Says how a metric is drawn and summed up.
+---@param metric ft.Metric|string  a string is the name
+function ft.define_metric(metric) end
+
+--- Logs a table; rows are lists in the columns' order, or tables by the columns' names.
+---@param name string
+---@param columns string[]
+---@param rows table[]
+function ft.table(name, columns, rows) end
+
+--- Logs files as one artifact; they are copied into the run's folder.
+---@param name string
+---@param artifact ft.Artifact
+function ft.artifact(name, artifact) end

@@ -70,6 +70,7 @@ end
 ---@field error { code: string?, message: string, param: string?, advice: string? }?
 ---@field result_files string[]
 ---@field metadata table<string, string>
+---@field organization_id string?
 
 ---@return ftrun.Job
 function values.job(w)
@@ -83,6 +84,7 @@ function values.job(w)
     finished_at = integer(w.finished_at), estimated_finish = integer(w.estimated_finish),
     trained_tokens = integer(w.trained_tokens), seed = integer(w.seed), hyperparameters = hyperparameters(w),
     error = job_error(w.error), result_files = files, metadata = plain(w.metadata),
+    organization_id = text(w.organization_id),
   }
 end
 

@@ -1,6 +1,7 @@
 --- Trackers keep what a run says. A tracker is a module with open(context, past) -> { event = fn(event),
---- close = fn(), stopped = (fn() -> reason)? }, or nil when it has nothing to do in this run; it sees the run's one
---- stream of events (watch.lua tells their shapes), `past` being those of earlier starts. The context is the run's
+--- close = fn(), settle = fn()?, stopped = (fn() -> reason)? }, or nil when it has nothing to do in this run; it sees
+--- the run's one stream of events (watch.lua and said.lua tell their shapes), `past` being those of earlier starts.
+--- After `settle` nothing more belongs to the newest event. The context is the run's
 --- (run.lua): what its phases have made is there when the first event comes. A tracker that fails is reported once and
 --- left out; the run goes on. Only `files` may stop a run: what it cannot write would be lost.
 local files = require "ftrun.trackers.files"
@@ -8,12 +9,13 @@ local log = require "ft.log"
 
 local trackers = {}
 
---- Module names below ftrun.trackers, besides `files`.
-local OTHERS = { "wandb" }
+--- Modules besides `files`, in order: a further tracker is one module more.
+trackers.others = { "ftrun.trackers.wandb" }
 
 ---@class ftrun.Trackers
 ---@field past table[]     events of earlier starts of this run
 ---@field event fun(event: table)
+---@field settle fun()     the recipe has said all that it has to say of the newest event
 ---@field close fun()
 ---@field stopped fun(): string?  why a tracker was asked to stop the run, by somebody elsewhere
 
@@ -27,17 +29,20 @@ function trackers.open(context)
     log.warn(("the %s tracker stopped: %s"):format(name, tostring(message)))
   end
   local function call(method, ...)
-    first[method](...)
+    if first[method] then first[method](...) end
     for i = #others, 1, -1 do
-      local ok, message = pcall(others[i].tracker[method], ...)
+      local fn = others[i].tracker[method]
+      local ok, message = true, nil
+      if fn then ok, message = pcall(fn, ...) end
       if not ok then
         failed(others[i].name, message)
         table.remove(others, i)
       end
     end
   end
-  for _, name in ipairs(OTHERS) do
-    local ok, tracker = pcall(require("ftrun.trackers." .. name).open, context, first.past)
+  for _, module in ipairs(trackers.others) do
+    local name = module:match "[^.]*$"
+    local ok, tracker = pcall(require(module).open, context, first.past)
     if not ok then
       failed(name, tracker)
     elseif tracker then
@@ -47,6 +52,7 @@ function trackers.open(context)
   return {
     past = first.past,
     event = function(event) call("event", event) end,
+    settle = function() call("settle") end,
     close = function() call("close") end,
     stopped = function()
       for _, other in ipairs(others) do

@@ -6,6 +6,8 @@
 ---
 --- The records go to a sink (wandb/sink.lua), which also sends them while the run goes on when there is a key.
 local err = require "ftrun.err"
+local artifact = require "ftrun.wandb.artifact"
+local content = require "ftrun.wandb.content"
 local cost = require "ftrun.cost"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
@@ -13,6 +15,7 @@ local log = require "ft.log"
 local records = require "ftrun.wandb.records"
 local settings = require "ftrun.wandb.settings"
 local sink = require "ftrun.wandb.sink"
+local tables = require "ftrun.wandb.table"
 local terminal = require "ftrun.terminal"
 local time = require "ft.time"
 local version = require "ft.version"
@@ -20,7 +23,6 @@ local version = require "ft.version"
 local wandb = {}
 
 local JOB_TYPE = "fine-tune"
-local COPY_STEP = 1 << 20
 
 -- an event's metrics say these in their own fields
 local NO_METRIC = { step = true, total_steps = true }
@@ -32,20 +34,18 @@ local NO_METRIC = { step = true, total_steps = true }
 ---@field clock number     time of the newest event
 ---@field step integer?    last step that was logged
 ---@field latest table     what the summary says
+---@field newest table     each metric's newest value
+---@field row table?       the newest row of the history, while more may belong to it
+---@field waiting table    values for the next row
+---@field defined table<string, table>  metrics of which W&B was told something
+---@field place ftrun.wandb.artifact.Place
+---@field open boolean     texts of examples may be logged
 ---@field usage table?     newest usage event
 ---@field folder string
 local Tracker = {}
 Tracker.__index = Tracker
 
 -- ---- what a run is ----
-
-local function file_facts(c, side)
-  local file, planned = c.prepare[side], c.plan[side]
-  if not file then return nil end
-  return { rows = file.rows, bytes = file.bytes, sha256 = file.sha256,
-    file_id = c.upload and c.upload[side] and c.upload[side].id,
-    tokens = planned and planned.tokens and planned.tokens.total }
-end
 
 --- What can be said of a run without saying what is in its data.
 local function config(c)
@@ -54,32 +54,9 @@ local function config(c)
     data_sha256 = c.prepare.sha256, overrides = r.overrides and json.array(r.overrides), seed = r.seed,
     suffix = r.suffix, method = r.method, base_model = r.base_model, provider = c.provider.name,
     job = c.create.job, hyperparameters = c.create.hyperparameters or r.hyperparameters,
-    train = file_facts(c, "train"), validation = file_facts(c, "validation"),
-    n_train = c.prepare.train.rows, n_valid = c.prepare.validation and c.prepare.validation.rows,
+    train = content.file_facts(c, "train"), validation = content.file_facts(c, "validation"),
+    n_train = c.prepare.train and c.prepare.train.rows, n_valid = c.prepare.validation and c.prepare.validation.rows,
     price = planned.price, estimated_usd = planned.usd, estimated_tokens = planned.billed_tokens, budget = r.budget }
-end
-
-local function copy(from, to)
-  local source <close> = err.check("system", io.open(from, "rb"))
-  err.check("system", fs.mkdir(to:match "^(.*)/"))
-  fs.remove(to)
-  local target <close> = err.check("system", fs.append(to))
-  for piece in function() return source:read(COPY_STEP) end do err.check("system", target:write(piece)) end
-end
-
---- The training files, only when the recipe says so: in `files`, from where the sync takes them up.
-local function keep_datasets(c, folder)
-  local names = {}
-  for _, side in ipairs { "train", "validation" } do
-    local file = c.prepare[side]
-    if file and file.path then
-      local name = ("dataset/%s.jsonl"):format(side)
-      local there = fs.stat(folder .. "/files/" .. name)
-      if not there or there.bytes ~= file.bytes then copy(file.path, folder .. "/files/" .. name) end
-      names[#names + 1] = name
-    end
-  end
-  return names
 end
 
 -- ---- the log ----
@@ -103,8 +80,9 @@ function Tracker:open_log(path)
   self:add(records.environment { os = "Linux", started_at = self.start, program = "ftrun" })
   err.check("system", fs.write(self.folder .. "/files/wandb-metadata.json",
     json.encode { os = "Linux", program = "ftrun", startedAt = time.iso8601(self.start) } .. "\n"))
-  local names = w.log_datasets and keep_datasets(c, self.folder) or {}
-  if #names > 0 then self:add(records.files(names)) end
+  self.open = w.log_datasets == true
+  self.place = { folder = self.folder, run_id = c.summary.id, project = self.set.project, entity = self.set.entity }
+  content.opening(self)
 end
 
 function Tracker:say(text)
@@ -125,7 +103,62 @@ function Tracker:spent(share)
   return tokens, tokens and planned.price and cost.usd(tokens, planned.price)
 end
 
---- A step comes once: a second report of the same or an earlier one changes the summary only.
+-- What the summary keeps of a metric that was defined.
+local aggregates = {
+  min = function(d, value) return math.min(d.kept or value, value) end,
+  max = function(d, value) return math.max(d.kept or value, value) end,
+  mean = function(d, value) return ((d.kept or 0) * (d.count - 1) + value) / d.count end,
+  first = function(d, value) return d.kept or value end,
+  last = function(_, value) return value end,
+}
+
+--- Writes the newest row: nothing more belongs to it.
+function Tracker:settle()
+  local row = self.row
+  if not row then return end
+  self.row = nil
+  for name, value in pairs(self.waiting) do row[name] = row[name] == nil and value or row[name] end
+  self.waiting = {}
+  local values = {}
+  for name in pairs(row) do
+    local over = self.defined[name] and self.defined[name].step_metric
+    if over and row[over] == nil then values[over] = self.newest[over] end
+  end
+  for name, value in pairs(values) do row[name] = value end
+  self:add(records.history(row))
+  values = {}
+  for name, value in pairs(row) do
+    local d = self.defined[name]
+    self.newest[name], values[name] = value, value
+    local keep = d and aggregates[d.summary]
+    if keep and type(value) == "number" then
+      d.count = (d.count or 0) + 1
+      d.kept = keep(d, value)
+      values[name] = { [d.summary] = d.kept }
+    elseif d and d.summary == "none" then
+      values[name] = nil
+    end
+  end
+  self:sum_up(values)
+end
+
+--- Values for the row that is open, or else for the next one.
+function Tracker:note(values, step)
+  local row = self.row and (not step or step == self.row._step) and self.row or self.waiting
+  for name, value in pairs(values) do row[name] = value end
+end
+
+--- A table goes into the history under its key.
+---@param o { key: string, columns: string[], rows: any[][], step: integer? }
+function Tracker:table(o)
+  local step = o.step or self.row and self.row._step or (self.step or -1) + 1
+  local list, value = tables.make(self.place, { key = o.key, columns = o.columns, rows = o.rows, step = step })
+  for _, record in ipairs(list) do self:add(record) end
+  self:note({ [o.key] = value }, o.step)
+end
+
+--- A step comes once: a second report of the same or an earlier one changes the summary only. Its row is written when
+--- the recipe's hook has had its say.
 function Tracker:metrics(event)
   local row = {}
   for name, value in pairs(event.metrics) do if not NO_METRIC[name] then row[name] = value end end
@@ -138,23 +171,27 @@ function Tracker:metrics(event)
     row.tokens_so_far, row.usd_so_far = self:spent(row.progress)
   end
   if step and step > (self.step or -1) then
-    row._step, self.step = step, step
-    self:add(records.history(row))
+    row._step, self.step, self.row = step, step, row
+  else
+    self:sum_up(row)
   end
-  self:sum_up(row)
 end
 
 --- How the run ended; nothing may follow.
 function Tracker:result(event)
   local job, usage = self.c.watch or {}, event.usage or {}
+  content.closing(self, event)
+  if next(self.waiting) then -- no step came after them
+    self.step = (self.step or -1) + 1
+    self.row = { _step = self.step, _timestamp = self.clock, _runtime = math.max(0, self.clock - self.start) }
+    self:settle()
+  end
   if job.finished_at then self.clock = math.max(self.clock, job.finished_at) end
   local e = event.error
   if type(e) == "table" and e.message then self:say("error: " .. e.message) end
   self:sum_up({ state = event.state, status = event.state, job = event.job, fine_tuned_model = event.model,
     trained_tokens = event.trained_tokens, cost_usd = usage.usd, planned_tokens = usage.planned_tokens,
     planned_usd = usage.planned_usd, error = type(e) == "table" and e.message and log.mask(e.message) or nil })
-  -- what was "auto" is settled now
-  if job.hyperparameters then self:add(records.config { hyperparameters = job.hyperparameters }) end
   local code = event.state == "succeeded" and err.kinds.ok or err.kinds.job
   self:add(records.exit(code, math.floor(self.clock - self.start)))
   self:add(records.final())
@@ -162,10 +199,52 @@ function Tracker:result(event)
   self.ended = true
 end
 
+-- What the recipe says for the log; said.lua tells its shapes.
+local say = {}
+
+function say.log(self, item, step) self:note(item.values, step) end
+function say.summary(self, item) self:sum_up(item.values) end
+
+function say.define_metric(self, item)
+  self.defined[item.name] = { step_metric = item.step_metric, summary = item.summary }
+  local over = item.step_metric
+  if over and over ~= "_step" and not self.defined[over] then
+    self.defined[over] = {}
+    self:add(records.metric { name = over })
+  end
+  self:add(records.metric(item))
+end
+
+say["table"] = function(self, item, step)
+  local rows = {}
+  for i, row in ipairs(item.rows) do
+    rows[i] = {}
+    for k, column in ipairs(item.columns) do rows[i][k] = row[column] end
+  end
+  self:table { key = item.name, columns = item.columns, rows = rows, step = step }
+end
+
+function say.artifact(self, item)
+  local files = {}
+  for i, file in ipairs(item.files) do
+    files[i] = { path = file.path, from = ("%s/%s/%s"):format(self.c.dir, item.folder, file.path) }
+  end
+  self:add((artifact.make(self.place, { name = item.name, type = item.type, metadata = item.metadata, files = files,
+    aliases = item.aliases, description = item.description })))
+end
+
+function Tracker:said(event)
+  for _, item in ipairs(event.items) do
+    if say[item.say] then say[item.say](self, item, event.step) end
+  end
+end
+
 --- One event of the run's stream, live or of an earlier start.
 function Tracker:take(event)
   if self.ended then return end
   if event.created_at then self.clock = math.max(self.clock, event.created_at) end
+  if event.type == "said" then return self:said(event) end
+  self:settle()
   if event.type == "metrics" then
     self:metrics(event)
   elseif event.type == "result" then
@@ -192,6 +271,7 @@ function Tracker:begin(past)
   local c = self.c
   local start = time.parse(c.summary.created)
   self.start, self.clock, self.latest = start, start, {}
+  self.newest, self.waiting, self.defined = {}, {}, {}
   self.folder = ("%s/wandb/offline-run-%s-%s"):format(c.dir, os.date("%Y%m%d_%H%M%S", math.floor(start)), c.summary.id)
   local path = ("%s/run-%s.wandb"):format(self.folder, c.summary.id)
   self:open_log(path)
@@ -202,6 +282,7 @@ end
 
 function Tracker:close()
   if not self.log then return end
+  self:settle()
   log.info("W&B: " .. self.log:close("ftrun wandb sync " .. self.c.summary.id))
 end
 
@@ -223,6 +304,7 @@ function wandb.open(context, past)
       if not event.created_at then self.clock = math.max(self.clock, time.now()) end
       self:take(event)
     end,
+    settle = function() if self.log then self:settle() end end,
     close = function() self:close() end,
     stopped = function() return self.stop_pressed and "Stop was pressed at W&B" end,
   }

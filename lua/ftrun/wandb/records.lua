@@ -27,11 +27,20 @@ local run = { { 1, "run_id", "string" }, { 2, "entity", "string" }, { 3, "projec
   { 19, "telemetry", telemetry }, { 20, "runtime", "int" } }
 
 local entry = { { 1, "path", "string" }, { 2, "digest", "string" }, { 3, "ref", "string" }, { 4, "size", "int" },
-  { 6, "local_path", "string" } }
-local manifest = { { 1, "version", "int" }, { 2, "storage_policy", "string" }, { 4, "contents", entry, true } }
+  { 6, "local_path", "string" }, { 8, "skip_cache", "bool" } }
+local manifest = { { 1, "version", "int" }, { 2, "storage_policy", "string" },
+  { 3, "storage_policy_config", { { 1, "key", "string" }, { 2, "value_json", "string" } }, true },
+  { 4, "contents", entry, true } }
 local artifact = { { 1, "run_id", "string" }, { 2, "project", "string" }, { 3, "entity", "string" },
-  { 4, "type", "string" }, { 5, "name", "string" }, { 6, "digest", "string" }, { 8, "metadata", "string" },
-  { 11, "aliases", "string", true }, { 12, "manifest", manifest }, { 14, "finalize", "bool" } }
+  { 4, "type", "string" }, { 5, "name", "string" }, { 6, "digest", "string" }, { 7, "description", "string" },
+  { 8, "metadata", "string" }, { 9, "user_created", "bool" }, { 10, "use_after_commit", "bool" },
+  { 11, "aliases", "string", true }, { 12, "manifest", manifest }, { 14, "finalize", "bool" },
+  { 15, "client_id", "string" }, { 16, "sequence_client_id", "string" } }
+local aggregates = { { 1, "min", "bool" }, { 2, "max", "bool" }, { 3, "mean", "bool" }, { 5, "last", "bool" },
+  { 6, "none", "bool" }, { 7, "copy", "bool" }, { 8, "first", "bool" } }
+local metric = { { 1, "name", "string" }, { 4, "step_metric", "string" },
+  { 6, "options", { { 1, "step_sync", "bool" }, { 2, "hidden", "bool" }, { 3, "defined", "bool" } } },
+  { 7, "summary", aggregates } }
 
 --- One record: a number that counts them, and one of the others.
 records.shape = {
@@ -43,6 +52,7 @@ records.shape = {
   { 7, "stats", { { 1, "stats_type", "int" }, { 2, "timestamp", timestamp }, { 3, "item", item, true } } },
   { 8, "artifact", artifact },
   { 11, "telemetry", telemetry },
+  { 12, "metric", metric },
   { 13, "output_raw", { { 1, "output_type", "int" }, { 2, "timestamp", timestamp }, { 3, "line", "string" } } },
   { 16, "control", { { 4, "mailbox_slot", "string" } } },
   { 17, "run", run },
@@ -166,12 +176,26 @@ function records.output(line, at)
   return { output_raw = { output_type = 1, timestamp = stamp(at), line = records.text(line) .. "\n" } }
 end
 
---- Files below the folder `files` that are uploaded at the end.
+--- Files below the folder `files` that are uploaded at the end, or at once.
 ---@param paths string[]
-function records.files(paths)
+---@param now boolean?
+function records.files(paths, now)
   local list = {}
-  for i, path in ipairs(paths) do list[i] = { path = records.text(path), policy = 1 } end
+  for i, path in ipairs(paths) do list[i] = { path = records.text(path), policy = not now and 1 or nil } end
   return { files = { files = list } }
+end
+
+--- What W&B is to know of a metric's name: the metric it is drawn over, and what its summary keeps.
+---@param o { name: string, step_metric: string?, summary: string?, hidden: boolean? }
+function records.metric(o)
+  return { metric = { name = records.text(o.name), step_metric = o.step_metric and records.text(o.step_metric),
+    options = { step_sync = o.step_metric and true or nil, hidden = o.hidden or nil, defined = true },
+    summary = o.summary and { [o.summary] = true } } }
+end
+
+--- An artifact, as artifact.lua makes it: its fields are the record's.
+function records.artifact(fields)
+  return { artifact = fields }
 end
 
 ---@param o { os: string?, started_at: number, program: string?, root: string?, host: string? }
