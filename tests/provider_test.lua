@@ -65,7 +65,8 @@ end
 t.test("a job becomes canonical, with nulls absent and the unknown left out", function()
   local job = open { body = JOB }:get "ftjob-1"
   t.eq(job, { id = "ftjob-1", state = "running", status = "running", base_model = "gpt-4o-mini-2024-07-18",
-    training_file = "file-1", created_at = 100, seed = 42, result_files = {}, metadata = { ftrun_run = "r1" }, organization_id = "org",
+    training_file = "file-1", created_at = 100, seed = 42, result_files = {}, metadata = { ftrun_run = "r1" },
+    organization_id = "org",
     hyperparameters = { n_epochs = 3, batch_size = "auto", learning_rate_multiplier = 1.8 } })
   t.eq(requests[1].url, BASE .. "/fine_tuning/jobs/ftjob-1")
   t.eq(requests[1].options.proxy, false)
