@@ -1,4 +1,4 @@
---- What recipes log themselves: from hooks, once, in every tracker; within limits, and never more than a recipe may read.
+--- What recipes log themselves: from hooks, once, in every tracker; within limits, and no more than they may read.
 local t = require "harness"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
@@ -95,7 +95,8 @@ t.test("a recipe that forges what was said is read like any other: by its form",
       return { 1, "x", { say = "rm" }, { say = "log", values = 5 },
         { say = "log", values = { _step = 1, [2] = 3, ok = 1 } },
         { say = "table", name = "t", columns = "c", rows = { 1, { c = {} } } }, { say = "table" },
-        { say = "define_metric" }, { say = "artifact", name = "../x", files = { "../../etc/passwd", "/etc/passwd" }, type = {} } }
+        { say = "define_metric" },
+        { say = "artifact", name = "../x", files = { "../../etc/passwd", "/etc/passwd" }, type = {} } }
     end
     return r]]
   end)))

@@ -3,8 +3,8 @@ local fs = require "ft.fs"
 
 local reach = {}
 
---- The real path of a file below one of the folders, links resolved; nil when it lies outside, or when it or a folder on
---- the way down to it is hidden. The second value is the real path whatever it is.
+--- The real path of a file below one of the folders, links resolved; nil when it lies outside, or when it or a folder
+--- on the way down to it is hidden. The second value is the real path whatever it is.
 ---@param path string
 ---@param roots string[]
 ---@return string? real

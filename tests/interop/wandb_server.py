@@ -181,6 +181,8 @@ class Server:
         return [a for a in self.artifacts if a.name == name and a.state == "COMMITTED"]
 
     def op_CreateArtifact(self, v):
+        if "artifactCollectionNames" in v and not v.get("artifactCollectionName"):  # the SDK's legacy sync
+            v["artifactCollectionName"] = v["artifactCollectionNames"][0]
         run = self.runs.get(v.get("runName"))
         if v.get("runName") and not run:
             self.problem(f"artifact of an unknown run {v['runName']}")

@@ -1,7 +1,7 @@
 --- The tracker that is always on: events.jsonl holds every event as it came, metrics.jsonl one line a step,
---- tables.jsonl the recipe's tables, and metrics.csv, written when the run ends or rests, the steps with what the recipe
---- logged to them. events.jsonl is the truth: the others are made from it when a run is taken up again, so a crash between
---- two writes loses and doubles nothing.
+--- tables.jsonl the recipe's tables, and metrics.csv, written when the run ends or rests, the steps with what the
+--- recipe logged to them. events.jsonl is the truth: the others are made from it when a run is taken up again, so a
+--- crash between two writes loses and doubles nothing.
 local err = require "ftrun.err"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
