@@ -43,6 +43,7 @@ struct ft_http_op {
   bool stalled;
   curl_off_t received, max_bytes;
   bool too_large;
+  bool tls;
   bool retries_safe; /* repeating the request changes nothing on the server */
   int tries;
   char *output, *temporary; /* paths; temporary exists while set */

@@ -161,7 +161,8 @@ static int set_url(lua_State *L, struct ft_http_op *op) {
   CURLUcode code = curl_url_set(u, CURLUPART_URL, lua_tostring(L, FT_HTTP_URL), 0);
   if (!code) code = curl_url_get(u, CURLUPART_SCHEME, &scheme, 0);
   if (!code) code = curl_url_get(u, CURLUPART_HOST, &host, 0);
-  int http = !code && (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
+  op->tls = !code && strcmp(scheme, "https") == 0;
+  int http = op->tls || (!code && strcmp(scheme, "http") == 0);
   int has_port = !code && !curl_url_get(u, CURLUPART_PORT, &port, 0);
   if (http)
     snprintf(op->host, sizeof op->host, "%s%s%s", host, has_port ? ":" : "", has_port ? port : "");
@@ -333,6 +334,30 @@ static void set_limits(lua_State *L, struct ft_http_op *op) {
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)ceil(connect_s * 1e3));
 }
 
+static const char *first_of(const char *const *names) {
+  const char *value = NULL;
+  for (; *names && !value; names++) value = ft_secret(*names);
+  return value;
+}
+
+/* curl's library reads proxies from the environment alone, and files of certificates not at all:
+ * here .env counts too. */
+static void set_network(lua_State *L, struct ft_http_op *op) {
+  static const char *const bundle[] = {"CURL_CA_BUNDLE", "SSL_CERT_FILE", NULL};
+  static const char *const folder[] = {"SSL_CERT_DIR", NULL};
+  static const char *const https[] = {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", NULL};
+  static const char *const http[] = {"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", NULL};
+  static const char *const none[] = {"no_proxy", "NO_PROXY", NULL};
+  CURL *easy = op->transfer.easy;
+  const char *ca = first_of(bundle), *path = first_of(folder);
+  if (ca) curl_easy_setopt(easy, CURLOPT_CAINFO, ca);
+  if (path) curl_easy_setopt(easy, CURLOPT_CAPATH, path);
+  const char *proxy = NULL, *except = first_of(none);
+  if (ft_opt_boolean(L, FT_HTTP_OPTIONS, "proxy", true)) proxy = first_of(op->tls ? https : http);
+  curl_easy_setopt(easy, CURLOPT_PROXY, proxy ? proxy : "");
+  curl_easy_setopt(easy, CURLOPT_NOPROXY, except ? except : "");
+}
+
 static void set_options(lua_State *L, struct ft_http_op *op) {
   CURL *easy = op->transfer.easy;
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, op->error);
@@ -356,12 +381,9 @@ static void set_options(lua_State *L, struct ft_http_op *op) {
   curl_easy_setopt(easy, CURLOPT_XFERINFODATA, op);
   curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, ft_http_on_request);
   curl_easy_setopt(easy, CURLOPT_PREREQDATA, op);
-  if (!ft_opt_boolean(L, FT_HTTP_OPTIONS, "proxy", true))
-    curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
-  /* These two variables are known to curl's own tool, not to its library. */
-  const char *ca = getenv("CURL_CA_BUNDLE");
-  if (!ca || !*ca) ca = getenv("SSL_CERT_FILE");
-  if (ca && *ca) curl_easy_setopt(easy, CURLOPT_CAINFO, ca);
+  /* Requests at the same time rather wait for a connection that they can share (HTTP/2). */
+  curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+  set_network(L, op);
 }
 
 int ft_http_set_up(lua_State *L, struct ft_http_op *op) {

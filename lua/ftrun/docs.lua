@@ -31,6 +31,7 @@ docs.settings = {
   { "OPENAI_ORG_ID, OPENAI_PROJECT_ID", "organisation and project to bill" },
   { "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY", "proxies, as curl reads them; never used for loopback" },
   { "CURL_CA_BUNDLE, SSL_CERT_FILE", "file of certificates to trust instead of the system's" },
+  { "SSL_CERT_DIR", "the same as a folder, as OpenSSL names its files" },
   { "DATABASE_URL", "the PostgreSQL database, as postgresql://user:password@host/name" },
   { "WANDB_PROJECT, WANDB_ENTITY", "project and team at Weights & Biases; the recipe's own go first" },
   { "WANDB_API_KEY", "key for Weights & Biases, which asks for logging; kept out of Lua, files and messages" },

@@ -119,10 +119,43 @@ return ft.recipe {
 """
 
 
+# What the local provider refuses: the request is as the document has it all the same.
+METHOD = """
+return ft.recipe {
+  name = "%s", base_model = "%s", method = "%s", suffix = "method", seed = 7, %s
+  dataset = ft.jsonl { path = "rows.jsonl", key = "id", example = function(row) return %s end },
+  split = { validation = 0.2 },
+  wandb = { project = "laws", entity = "team", run_name = "by method", tags = { "uk" }, openai_integration = true },
+}
+"""
+
+DPO = ("gpt-4o-2024-08-06", "dpo", "hyperparameters = { beta = 0.1, n_epochs = 1 },",
+       "ft.preference { user = row.text, preferred = row.answer, non_preferred = 'no' }")
+REWARD = "ft.reinforcement { user = row.text, item = { answer = row.answer } }"
+TEMPLATES = 'input = "{{sample.output_text}}", reference = "{{item.answer}}"'
+GRADERS = {
+    "string-check": "ft.string_check { %s, operation = 'eq' }" % TEMPLATES,
+    "text-similarity": "ft.text_similarity { %s, evaluation_metric = 'fuzzy_match' }" % TEMPLATES,
+    "python": "ft.python { source = 'def grade(sample, item): return 1.0', image_tag = '2025-05-08' }",
+    "score-model": "ft.score_model { model = 'gpt-4o', range = { 0, 1 }, sampling_params = { temperature = 0, seed = 1 },"
+                   " input = { { role = 'user', content = 'Right? {{sample.output_text}}' } } }",
+}
+HYPERPARAMETERS = """hyperparameters = { n_epochs = 1, batch_size = 4, learning_rate_multiplier = 0.5, eval_samples = 2,
+  eval_interval = "auto", compute_multiplier = 1.5, reasoning_effort = "low" },"""
+
+
+def methods():
+    """Recipes by name."""
+    yield "dpo", METHOD % ("dpo", *DPO)
+    for name, grader in GRADERS.items():
+        yield name, METHOD % (name, "o4-mini", "reinforcement", f"grader = {grader}, {HYPERPARAMETERS}", REWARD)
+
+
 # Requests that no command makes on so little data: ftrun's modules with small limits, in place of its command line.
 CLIENT = """
 local fs, time = require "ft.fs", require "ft.time"
-local providers = require "ftrun.providers"
+local providers, recipe = require "ftrun.providers", require "ftrun.recipe"
+local request = require "ftrun.request"
 return function()
   local ok, e = pcall(function()
     local p = providers.open { name = "openai", file_bytes = 1000, part_bytes = 1000 }
@@ -130,6 +163,11 @@ return function()
     p:fetch_file(file.id, "back.jsonl")
     assert(fs.read "back.jsonl" == fs.read "rows.jsonl")
     assert(#p:files() > 0 and #p:files "fine-tune" > 0 and #p:models() > 0)
+    for name in ("dpo string-check text-similarity python score-model"):gmatch "%S+" do
+      local loaded <close> = recipe.load(name .. ".lua")
+      local ok, e = pcall(p.create, p, request.of(loaded, file.id, file.id))
+      assert(not ok and e.status == 400, tostring(e))
+    end
     p:delete_file(file.id)
     local input = p:put_file { path = "requests.jsonl", filename = "requests.jsonl", purpose = "batch" }
     local batch = p:create_batch { input_file = input.id, metadata = { ftrun_run = "x" } }
@@ -175,6 +213,20 @@ def batch_line(i):
     return json.dumps({"custom_id": f"r{i}", "method": "POST", "url": "/v1/chat/completions", "body": body}) + "\n"
 
 
+def things(ftrun, files, model):
+    """The commands over what is at the provider."""
+    ftrun.run("files", "list", "--purpose", "fine-tune")
+    ftrun.run("files", "get", files[0]["id"], "--output", "back")
+    ftrun.run("files", "delete", files[-1]["id"], "--yes")
+    ftrun.run("files", "delete", "file-nothing", "--yes", codes=(8,))
+    ftrun.run("models")
+    ftrun.run("models", "get", model)
+    ftrun.run("batches")
+    made = json.loads(ftrun.run("permissions", "create", model, "proj_a", "--json"))
+    ftrun.run("permissions", "list", model)
+    ftrun.run("permissions", "delete", model, made[0]["id"], "--yes")
+
+
 def serve(binary, folder):
     process = subprocess.Popen([binary, "serve", "--port", "0", "--json", "--quiet", "--dir", folder], stdout=subprocess.PIPE,
                                text=True, cwd=folder)
@@ -201,6 +253,12 @@ def main(binary):
                 ftrun.run(command, codes=(8,))
             ftrun.run("checkpoints")
             ftrun.run("doctor")
+            things(ftrun, json.loads(ftrun.run("files", "--json")), result["model"])
+            for name, text in methods():
+                (project / f"{name}.lua").write_text(text)
+            ftrun.run("./dpo.lua", "--yes", codes=(8,))
+            (project / "logged.lua").write_text(RECIPE.replace("seed = 7", 'seed = 8, wandb = { project = "laws", openai_integration = true }'))
+            ftrun.run("run", "logged.lua", "--yes")
             train = next((project / ".ftrun" / "runs").glob("*/train.jsonl"))
             tune = json.loads(ftrun.run("tune", "--training-file", str(train), "--upload", "--n-epochs", "50",
                                         "--batch-size", "1", "--yes", "--json").splitlines()[-1])

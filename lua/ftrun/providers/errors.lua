@@ -96,6 +96,9 @@ function errors.job_advice(e)
   return errors.find(nil, e).advice
 end
 
+local OWN_CA = "If the server, or a proxy in between, has a certificate of your own authority, put the path of the "
+  .. "authority's certificate into SSL_CERT_FILE or CURL_CA_BUNDLE; otherwise install ca-certificates."
+
 --- Requests that got no answer: what failed is said by ft.http, with the host; here is what to do about it.
 ---@type table<string, string[]>  code of ft.http -> kind, advice
 errors.transport = {
@@ -108,9 +111,33 @@ errors.transport = {
   timeout = { "network", "Run again: it continues here." },
   stalled = { "network", "Run again: it continues here." },
   reset = { "network", "Run again: it continues here." },
-  proxy = { "network", "Check HTTPS_PROXY and NO_PROXY." },
+  proxy = { "network", "Check HTTPS_PROXY, ALL_PROXY and NO_PROXY." },
   too_large = { "provider" },
   io = { "system" },
 }
+
+-- What OpenSSL says by way of libcurl, and what is to be done about it.
+local TLS = {
+  { "expired", "Check the date of this machine. If it is right, the server's certificate is out of date, and only "
+    .. "whoever runs the server can renew it." },
+  { "not yet valid", "Check the date of this machine." },
+  { "subject name", "The certificate is for another host: check the address, and any proxy in between." },
+  { "issuer", OWN_CA }, { "self.signed", OWN_CA }, { "verify", OWN_CA },
+  { "certificate file", "Check the path in SSL_CERT_FILE or CURL_CA_BUNDLE." },
+}
+
+--- What to do about a request that got no answer.
+---@param outcome ftrun.Outcome
+---@return string kind
+---@return string? advice
+function errors.unanswered(outcome)
+  local row = errors.transport[outcome.code] or { "network" }
+  if outcome.code == "tls" then
+    for _, known in ipairs(TLS) do
+      if (outcome.message or ""):find(known[1]) then return row[1], known[2] end
+    end
+  end
+  return row[1], row[2]
+end
 
 return errors

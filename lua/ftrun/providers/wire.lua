@@ -57,9 +57,9 @@ local function brief(text)
 end
 
 function Wire:fail_transport(what, outcome)
-  local row = errors.transport[outcome.code] or { "network" }
-  err.raise(row[1], ("%s: %s: %s"):format(self.title, what, outcome.message or outcome.code),
-    { advice = row[2], code = outcome.code, sent = outcome.sent == true })
+  local kind, advice = errors.unanswered(outcome)
+  err.raise(kind, ("%s: %s: %s"):format(self.title, what, outcome.message or outcome.code),
+    { advice = advice, code = outcome.code, sent = outcome.sent == true })
 end
 
 function Wire:fail_answer(what, response)
