@@ -2,6 +2,7 @@
 local t = require "harness"
 local http = require "ft.http"
 local time = require "ft.time"
+local dates = require "ftrun.dates"
 local digest = require "ft.digest"
 local err = require "ftrun.err"
 local json = require "ftrun.json"
@@ -346,8 +347,28 @@ t.test("preflight warns when OpenAI is likely to refuse the organization", funct
     return providers.open { name = "openai", base_url = "https://api.openai.com/v1", auth_secret = false }
   end
   local model = { body = { id = "m" } }
-  t.has(at_openai(model, list {}):preflight { model = "m" }.warning, "training_not_available")
-  t.eq(at_openai(model, list { JOB }):preflight { model = "m" }.warning, nil)
+  local recent = { id = "ftjob-1", status = "succeeded", created_at = math.floor(time.now()) - 86400 }
+  t.eq(at_openai(model, list { recent }):preflight { model = "m" }.warning, nil)
+  t.eq(#requests, 2)
+  -- in doubt a job is asked for that cannot be made; only the refusal by name ends the run
+  local nothing = refusal(400, "file_not_found")
+  t.has(at_openai(model, list {}, nothing):preflight { model = "m" }.warning, "training_not_available")
+  t.eq({ #requests, requests[3].method }, { 3, "POST" })
+  t.eq(requests[3].body.training_file, "file-ftrunasksforafilethatisnot")
+  recent.created_at = recent.created_at - 61 * 86400
+  t.has(at_openai(model, list { recent }, nothing):preflight { model = "m" }.warning, "for 60 days")
+  local shut = at_openai(model, list {}, refusal(403, "training_not_available"))
+  local e = raised(shut.preflight, shut, { model = "m" })
+  t.eq({ e.kind, e.code, #requests }, { "provider", "training_not_available", 3 })
+  t.has(e.message, "since 2026-05-07")
+  local days = dates.days
+  local _ <close> = setmetatable({}, { __close = function() dates.days = days end })
+  dates.days = function(date, now) return days(date, (now or time.now()) + 60 * 86400) end
+  recent.created_at = math.floor(time.now())
+  t.has(at_openai(model, list { recent }, nothing):preflight { model = "m" }.warning,
+    "no fine-tuning jobs since 2027-01-06")
+  local gone = at_openai { body = { id = "gpt-4o-2024-08-06" } }
+  t.eq(raised(gone.preflight, gone, { model = "gpt-4o-2024-08-06" }).code, "model_shut_down")
   local p = at_openai(refusal(404, "model_not_found"))
   t.has(raised(p.preflight, p, { model = "davinci-002" }).advice, "shut down on 2026-09-28")
 end)

@@ -406,28 +406,69 @@ t.test("a file that was changed after it was agreed to is not sent", function()
   end)
 end)
 
-t.test("what a lost request made is looked for until it shows up, also by the next start", function()
-  in_folder(function(start, provider)
-    provider.name, provider.base_url = "openai", "https://example.test/v1"
-    local sleep, slept = time.sleep, 0
-    time.sleep = function(s)
-      if s > 2 then slept = slept + 1 end
-      sleep(0)
-    end
-    local _ <close> = setmetatable({}, { __close = function() time.sleep = sleep end })
-    local find = provider.find
-    provider.find = function() return nil end
-    provider.faults.create = "after"
-    t.raises("reset", start)
-    local late = 3
-    provider.find = function(...)
-      late = late - 1
-      return late <= 0 and find(...) or nil
-    end
-    slept = 0
-    provider.get = raised_after("network", "that is enough")
-    t.raises("that is enough", start)
-    t.eq({ #provider.jobs, late, slept }, { 1, 0, 2 })
+--- Runs body(sleeps) with a clock that only sleeping moves on; sleeps counts those of a look for a lost job.
+local function with_clock(body)
+  local sleep, now, monotonic, passed, sleeps = time.sleep, time.now, time.monotonic, 0, { count = 0 }
+  time.sleep = function(s)
+    passed = passed + s
+    if s == 3 then sleeps.count = sleeps.count + 1 end
+    sleep(0)
+  end
+  time.now = function() return now() + passed end
+  time.monotonic = function() return monotonic() + passed end
+  local _ <close> = setmetatable({}, { __close = function()
+    time.sleep, time.now, time.monotonic = sleep, now, monotonic
+  end })
+  body(sleeps, function(s) passed = passed + s end)
+end
+
+t.test("a job that a lost request made is looked for, for a minute, also by the next start", function()
+  with_clock(function(sleeps, pass)
+    in_folder(function(start, provider)
+      provider.name, provider.base_url = "openai", "https://example.test/v1"
+      local find = provider.find
+      provider.find = function() return nil end
+      provider.faults.create = "after"
+      t.raises("reset", start)
+      t.ok(sleeps.count >= 19 and sleeps.count <= 21, sleeps.count)
+      pass(-50) -- the next start comes soon
+      local late = 10
+      provider.find = function(...)
+        late = late - 1
+        return late <= 0 and find(...) or nil
+      end
+      sleeps.count = 0
+      provider.get = raised_after("network", "that is enough")
+      t.raises("that is enough", start)
+      t.eq({ #provider.jobs, late, sleeps.count }, { 1, 0, 9 })
+    end)
+  end)
+end)
+
+t.test("a job that shows up after a second one was asked for is cancelled, and told", function()
+  with_clock(function(_, pass)
+    in_folder(function(start, provider)
+      provider.name, provider.base_url = "openai", "https://example.test/v1"
+      provider.find = function() return nil end
+      provider.faults.create = "after"
+      t.raises("reset", start)
+      pass(3600)
+      local cancelled = {}
+      provider.cancel = function(_, id)
+        cancelled[#cancelled + 1] = id
+        provider.jobs[1].state, provider.jobs[1].status = "cancelled", "cancelled"
+      end
+      provider.jobs = setmetatable(provider.jobs, { __call = function(list, _, o)
+        t.ok(o.metadata.ftrun_run)
+        return { list[2], list[1] }
+      end })
+      local result, ui = start()
+      t.eq({ result.state, result.job, cancelled }, { "succeeded", "ftjob-2", { "ftjob-1" } })
+      local told = {}
+      for _, event in ipairs(ui.events) do if event.level == "warn" then told[#told + 1] = event.message end end
+      t.eq(#told, 1)
+      t.has(told[1], "ftjob-1 (running); it is cancelled, this run follows ftjob-2")
+    end)
   end)
 end)
 

@@ -95,6 +95,24 @@ function Journal:pending(name)
   end
 end
 
+--- How many requests of an intent may have arrived.
+---@return integer
+function Journal:sent(name)
+  local count = 0
+  for _, record in ipairs(self.records) do
+    if record.intent == name then count = count + 1 elseif record.withdrawn == name then count = count - 1 end
+  end
+  return count
+end
+
+--- Seconds since the newest record of an intent; nil when there is none.
+---@return number?
+function Journal:age(name)
+  for i = #self.records, 1, -1 do
+    if self.records[i].intent == name then return time.now() - time.parse(self.records[i].at) end
+  end
+end
+
 function Journal:close()
   self.file:close()
 end

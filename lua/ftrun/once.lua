@@ -3,11 +3,18 @@
 local err = require "ftrun.err"
 local log = require "ft.log"
 local time = require "ft.time"
+local watch = require "ftrun.watch"
 
 local once = {}
 
 --- What a request made whose answer was lost may show up late: look so often, so many seconds apart.
 local LOOKS, LOOK_PAUSE_S = 4, 3
+
+--- A second job costs money, so a first one is looked for until its request is so many seconds old.
+local JOB_S = 60
+
+--- So long after its start a run looks for a second job of its own.
+local TWIN_S = 15 * 60
 
 --- So often is a request sent that creates something, when looking shows that nothing has come of it.
 local ATTEMPTS = 3
@@ -15,14 +22,24 @@ local ATTEMPTS = 3
 --- Looks for what a request may have made: once, or, when it was sent and nobody knows what became of it, several
 --- times. The local provider answers when all is done: one look is enough.
 ---@param c ftrun.run.Context
+---@param intent string
 ---@param sent boolean
 ---@param find fun(): table?
-function once.look(c, sent, find)
-  local times = sent and c.provider.name ~= "local" and LOOKS or 1
-  for i = 1, times do
+function once.look(c, intent, sent, find)
+  local patient = sent and c.provider.name ~= "local"
+  local looks, told = 0, false
+  while true do
     local found = find()
-    if found then return found end
-    if i < times then time.sleep(LOOK_PAUSE_S) end
+    looks = looks + 1
+    if found or not patient then return found end
+    local left = intent == "create" and JOB_S - (c.journal:age(intent) or JOB_S) or 0
+    if looks >= LOOKS and left <= 0 then return nil end
+    if looks >= LOOKS and not told then
+      told = true
+      c.ui.note(("nobody knows whether the job was made: looking for it for up to %d more seconds, so that none is "
+        .. "paid for twice"):format(math.ceil(left)))
+    end
+    time.sleep(LOOK_PAUSE_S)
   end
 end
 
@@ -47,10 +64,34 @@ function once.make(c, intent, find, request, options)
       c.journal:withdraw(intent)
       error(result, 0)
     end
-    local found = once.look(c, true, find)
+    local found = once.look(c, intent, true, find)
     if found then return found end
     if left == 0 or not may_ask_again(c, intent, result) then error(result, 0) end
     log.warn(result.message .. "; nothing has come of it, asking again")
+    c.journal:intend(intent, c.journal:last("intent", intent))
+  end
+end
+
+--- Twins: when a job was asked for more than once, the first request may have made one after all, later than anybody
+--- looks for it. Looks at every poll of the job's first minutes, and cancels what nobody follows.
+---@param c ftrun.run.Context
+---@param tell fun(event: table)  takes events of the run's stream
+---@return fun(job: ftrun.Job)?   for watch.follow; nil when there was one request only
+function once.guard(c, tell)
+  if c.journal:sent "create" < 2 then return nil end
+  local known, started = {}, time.monotonic()
+  return function(job)
+    if time.monotonic() - started > TWIN_S then return end
+    for _, other in ipairs((c.provider:jobs { metadata = { ftrun_run = c.summary.id }, limit = 100 })) do
+      if other.id ~= job.id and not known[other.id] then
+        known[other.id] = true
+        local open, status = watch.is_open(other.state), other.status
+        if open then c.provider:cancel(other.id) end
+        tell { type = "message", level = "warn", message =
+          ("an earlier request has made a job after all: %s (%s)%s"):format(other.id, status,
+            open and "; it is cancelled, this run follows " .. job.id or "; look whether it was billed") }
+      end
+    end
   end
 end
 

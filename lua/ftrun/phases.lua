@@ -89,7 +89,7 @@ local function upload(c, side, file)
   if known then return known end
   local filename = ("%s-%s-%s.jsonl"):format(c.recipe.name, side, file.sha256:sub(1, 16))
   local function find() return c.provider:find_file { filename = filename, bytes = file.bytes } end
-  local there = once.look(c, c.journal:pending("upload:" .. side) ~= nil, find)
+  local there = once.look(c, "upload:" .. side, c.journal:pending("upload:" .. side) ~= nil, find)
   if there then
     c.ui.note(("%s: already uploaded as %s"):format(filename, there.id))
   else
@@ -114,11 +114,12 @@ end }
 phases[5] = { name = "create", run = function(c)
   local function find() return c.provider:find { ftrun_run = c.summary.id } end
   local asked = c.journal:last("intent", "create")
-  local job = asked and once.look(c, c.journal:pending("create") ~= nil, find)
+  local job = asked and once.look(c, "create", c.journal:pending("create") ~= nil, find)
   if not job then
     local asking = request.of(c.recipe, c.upload.train.id, c.upload.validation and c.upload.validation.id)
     asking.metadata = { ftrun_run = c.summary.id, ftrun_recipe = c.recipe.sha256:sub(1, 16),
       ftrun_data = c.prepare.sha256:sub(1, 16) }
+    asking.key = c.summary.id
     c.journal:intend("create", asking)
     job = once.make(c, "create", find, c.provider.create, asking)
   end
@@ -152,9 +153,10 @@ phases[6] = { name = "watch", run = function(c)
   hooks.redo(c)
   -- an event is kept before its hook is called: a crash between the two leaves the newest one without an answer
   if #past > 0 then react(past[#past]) end
-  local guard = gauge:guard(c.provider, tell)
+  local weigh, guard = gauge:guard(c.provider, tell), once.guard(c, tell)
   local function each(job)
-    guard(job)
+    weigh(job)
+    if guard then guard(job) end
     local reason = watch.is_open(job.state) and c.trackers.stopped()
     if reason then hooks.stop(c, reason) end
   end

@@ -57,6 +57,8 @@ local function look_at_openai(add)
     provider:jobs { limit = 1 }
     add("key", "ok", ("OPENAI_API_KEY (from %s) is accepted by %s"):format(secrets.origin "OPENAI_API_KEY", at))
     look_at_models(add, provider)
+    local warning = provider:may_train "gpt-4o-mini-2024-07-18"
+    if warning then add("training", "note", warning) end
   end)
   local days = dates.days(dates.last_job)
   add("dates", days > 0 and "ok" or "note", days > 0

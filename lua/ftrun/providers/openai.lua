@@ -44,7 +44,12 @@ end
 --- Checks, before anything is uploaded, that the provider answers, accepts the key, has the model and takes the files.
 ---@param o { model: string, suffix: string?, files: { path: string, bytes: integer? }[]? }
 ---@return ftrun.Preflight
-function Provider:preflight(o) return preflight(self, o) end
+function Provider:preflight(o) return preflight.check(self, o) end
+
+--- Whether the organization may still train. Raises when it may not.
+---@param model string
+---@return string? warning  when it is likely that it may not
+function Provider:may_train(model) return preflight.may_train(self, model) end
 
 ---@return { id: string, created_at: integer?, owned_by: string?, shutdown_date: string? }[]
 function Provider:models()
@@ -172,7 +177,8 @@ local function set(t) return t and next(t) ~= nil and t or nil end
 --- Creates a job. After a failure with `sent`, look with find before trying again.
 ---@param o { model: string, training_file: string, validation_file: string?, suffix: string?, seed: integer?,
 ---  method: string?, hyperparameters: table?, grader: table?, integrations: table[]?,
----  metadata: table<string, string>? }  method: default supervised
+---  metadata: table<string, string>?, key: string? }  method: default supervised; key: goes along as Idempotency-Key,
+---  which OpenAI's document does not mention, for gateways that make nothing twice
 ---@return ftrun.Job
 function Provider:create(o)
   local most = self.dialect.suffix_characters
@@ -181,7 +187,7 @@ function Provider:create(o)
       self.title))
   end
   local method = o.method or "supervised"
-  return values.job(self.wire:make("job", JOBS, { body = {
+  return values.job(self.wire:make("job", JOBS, { key = o.key, body = {
     model = o.model, training_file = o.training_file, validation_file = o.validation_file, suffix = o.suffix,
     seed = o.seed, metadata = set(o.metadata), integrations = o.integrations,
     method = { type = method, [method] = { hyperparameters = set(o.hyperparameters), grader = o.grader } },

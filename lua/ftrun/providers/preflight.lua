@@ -4,10 +4,19 @@ local http = require "ft.http"
 local dates = require "ftrun.dates"
 local err = require "ftrun.err"
 local errors = require "ftrun.providers.errors"
+local time = require "ft.time"
 local values = require "ftrun.providers.values"
 
 --- Since when OpenAI takes no job from an organization that has never had one.
 local NEWCOMERS_UNTIL = "2026-05-07"
+
+--- Since when it takes none from an organization that has not used a tuned model for so many days. Uses cannot be
+--- seen from here; a job in that time speaks for one.
+local QUIET_UNTIL, QUIET_DAYS = "2026-07-02", 60
+
+local NO_FILE = "file-ftrunasksforafilethatisnot"
+
+local M = {}
 
 local function check_limits(provider, o)
   local most = provider.dialect.suffix_characters
@@ -35,14 +44,51 @@ local function look_up(provider, name)
   error(e, 0)
 end
 
---- OpenAI refuses some organizations only when the job is created, after the files have gone up
---- (`training_not_available`). One that has never had a job is surely among them.
-local function newcomer(provider)
-  if not provider.dialect.closing or provider.base_url ~= provider.dialect.base_url then return nil end
-  if #provider:jobs { limit = 1 } > 0 then return nil end
+--- OpenAI's own service, whose end ftrun knows; other servers that speak its API have no such dates.
+local function at_openai(provider)
+  return provider.dialect.closing and provider.base_url == provider.dialect.base_url
+end
+
+--- Why OpenAI may refuse the job, from what can be seen; nil when nothing speaks for it.
+local function doubt(provider)
+  local newest = provider:jobs({ limit = 1 })[1]
+  if dates.days(dates.last_job) <= 0 then
+    return ("OpenAI takes no fine-tuning jobs since %s"):format(dates.last_job)
+  elseif not newest then
+    return ("this key shows no fine-tuning job yet, and since %s OpenAI takes none from organizations that never had "
+      .. "one"):format(NEWCOMERS_UNTIL)
+  elseif newest.created_at and time.now() - newest.created_at > QUIET_DAYS * 86400 then
+    return ("the newest job is of %s, and since %s OpenAI takes none from organizations that have not used a tuned "
+      .. "model for %d days"):format(time.iso8601(newest.created_at):sub(1, 10), QUIET_UNTIL, QUIET_DAYS)
+  end
+end
+
+--- OpenAI refuses an organization only when the job is created, after the files have gone up. Where there is doubt, a
+--- job is asked for whose file does not exist: it can never be made, and who is shut out is told so before.
+local function refused(provider, model)
+  local ok, e = pcall(provider.create, provider, { model = model, training_file = NO_FILE })
+  if ok then
+    pcall(provider.cancel, provider, e.id)
+  elseif not err.is(e) then
+    error(e, 0)
+  end
+  return not ok and e.code == "training_not_available" and e or nil
+end
+
+--- Raises when the organization may train no more; what is only likely is the warning that is returned.
+---@param provider ftrun.Provider
+---@param model string
+---@return string? warning
+function M.may_train(provider, model)
+  local why = at_openai(provider) and doubt(provider)
+  if not why then return nil end
+  local e = refused(provider, model)
+  if e then
+    e.message = ("%s: %s"):format(e.message, why)
+    error(e, 0)
+  end
   local row = errors.find(403, { code = "training_not_available" })
-  return ("this key shows no fine-tuning job yet, and since %s OpenAI takes none from organizations that never had "
-    .. "one: it will probably be refused (training_not_available). %s"):format(NEWCOMERS_UNTIL, row.advice)
+  return ("%s: it may be refused after the upload (training_not_available). %s"):format(why, row.advice)
 end
 
 ---@class ftrun.Preflight
@@ -55,15 +101,22 @@ end
 ---@param provider ftrun.Provider
 ---@param o { model: string, suffix: string?, files: { path: string, bytes: integer? }[]? }
 ---@return ftrun.Preflight
-return function(provider, o)
+function M.check(provider, o)
   check_limits(provider, o)
   local model = look_up(provider, o.model)
   local date = model.shutdown_date
+  if not date and at_openai(provider) then
+    local known = dates.model(o.model)
+    date = known and known.date
+  end
   local ok, days = pcall(dates.days, date or "")
   if not ok then days = nil end
   if days and days <= 0 then
     err.raise("provider", ("%s: %s was shut down on %s"):format(provider.title, o.model, date), {
       code = "model_shut_down", advice = "Choose another base_model, or use --local." })
   end
-  return { model = model.id or o.model, shutdown_date = date, days = days, warning = newcomer(provider) }
+  return { model = model.id or o.model, shutdown_date = date, days = days,
+    warning = M.may_train(provider, model.id or o.model) }
 end
+
+return M

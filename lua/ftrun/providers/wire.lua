@@ -88,8 +88,9 @@ end
 ---@param path string  below the base URL, escaped
 ---@param o { query: table?, body: table?, parts: table?, creates: boolean?, timeout_s: number?, max_bytes: integer?,
 ---  on_progress: function?, stall_s: number?, output: string?, on_data: function?, json: boolean?, pace: ftrun.Pace?,
----  auth: ft.http.Auth? }?  auth: instead of the wire's own; json: an answer that is none is asked for again, for a
----  short while; once on_data was called, the request is not repeated
+---  auth: ft.http.Auth?, key: string? }?  auth: instead of the wire's own; key: the same for a repeated request;
+---  json: an answer that is none is asked for again, for a short while; once on_data was called, the request is not
+---  repeated
 ---@return ft.http.Response
 function Wire:send(method, path, o)
   o = o or {}
@@ -101,6 +102,7 @@ function Wire:send(method, path, o)
   end
   local headers = { accept = "application/json" }
   for name, value in pairs(self.headers) do headers[name] = value end
+  headers["idempotency-key"] = o.key
   if o.body then headers["content-type"] = "application/json" end
   local options = { headers = headers, auth = auth, parts = o.parts, body = o.body and json.encode(o.body),
     timeout_s = math.min(o.timeout_s or 60, self.longest_s), stall_s = o.stall_s, max_bytes = o.max_bytes,
