@@ -298,6 +298,102 @@ t.test("texts of examples are logged when the recipe says so, as artifacts and a
   end, 40, open)
 end)
 
+-- ---- calls ----
+
+--- The W&B runs below a folder, by their ids: records.
+local function runs_of(root)
+  local found = {}
+  for _, name in ipairs(fs.list(root) or {}) do
+    local id = name:match "^offline%-run%-%d+_%d+%-(.*)$"
+    if id then
+      local list, message = log.read(("%s/%s/run-%s.wandb"):format(root, name, id))
+      t.eq(message, nil)
+      found[id] = list
+    end
+  end
+  return found
+end
+
+t.test("an evaluation's calls are a run of their own, with tokens, latency and totals, and no text", function()
+  local evaluated = WANTED:gsub("}\n$", '  evaluate = { score = ft.exact {} },\n}\n')
+  program.in_project(function(dir)
+    local r = program.run(dir, {}, "--local", "toy.lua", "--json")
+    t.eq(r.code, 0, r.err)
+    local result = program.result(r)
+    local id, list = next(runs_of(dir .. "/.ftrun/wandb"))
+    t.ok(id:find "^eval%-", id)
+    t.eq({ list[2].run.job_type, list[2].run.project }, { "eval", "laws" })
+    t.eq(values(list[2].run.config.update).ftrun_run, result.run)
+    local rows = all(list, "history")
+    local answers = select(2, fs.read(dir .. "/" .. result.dir .. "/evaluation.jsonl"):gsub("\n", ""))
+    t.eq(#rows, answers)
+    local last, tokens = values(rows[#rows].item), 0
+    for i, row in ipairs(rows) do
+      local v = values(row.item)
+      t.eq(v._step, i - 1)
+      tokens = tokens + v["call/prompt_tokens"] + v["call/completion_tokens"]
+      t.ok(v["call/latency_s"] > 0)
+    end
+    t.eq({ last["total/calls"], last["total/errors"], last["total/tokens"], last["total/usd"] },
+      { #rows, 0, tokens, 0 })
+    local summary = values(all(list, "summary")[1].update)
+    t.ok(summary["latency_s/p95"] >= summary["latency_s/median"])
+    t.eq(all(list, "exit")[1].exit_code or 0, 0)
+    t.ok(not holds(dir .. "/.ftrun/wandb", "Текст закону"))
+    -- and the run itself has the scores as tables, also without texts
+    local run = log_of(dir)
+    local tables = {}
+    for _, h in ipairs(all(run, "history")) do
+      for name, v in pairs(values(h.item)) do if type(v) == "table" then tables[name] = v.nrows end end
+    end
+    t.eq({ tables["eval/answers"], tables["eval/scores"] }, { answers, #result.evaluation.scores })
+    -- what was answered is not asked again: there is nothing to log
+    t.eq(program.run(dir, {}, "eval").code, 0)
+    local count = 0
+    for _ in pairs(runs_of(dir .. "/.ftrun/wandb")) do count = count + 1 end
+    t.eq(count, 1)
+  end, 40, evaluated)
+end)
+
+t.test("a day's chats are one run, made only when WANDB_ENABLED asks for it; WANDB_DIR says where", function()
+  program.in_project(function(dir)
+    t.eq(program.run(dir, {}, "--local", "toy.lua").code, 0)
+    t.eq(program.run(dir, { WANDB_PROJECT = "p" }, "chat", "Стаття 7. Текст").code, 0)
+    t.eq(next(runs_of(dir .. "/.ftrun/wandb")), nil)
+    for i = 1, 3 do
+      local r = program.run(dir, { WANDB_ENABLED = "true", WANDB_DIR = dir .. "/elsewhere" }, "chat",
+        "Стаття 7. Текст " .. i)
+      t.eq({ r.code, r.err:find "W&B" }, { 0 }, r.err)
+    end
+    local found, ids = runs_of(dir .. "/elsewhere/wandb"), {}
+    for id in pairs(found) do ids[#ids + 1] = id end
+    t.eq(#ids, 1)
+    local rows = all(found[ids[1]], "history")
+    t.eq({ #rows, values(rows[3].item)["total/calls"], found[ids[1]][2].run.job_type }, { 3, 3, "chat" })
+    t.ok(not holds(dir .. "/elsewhere", "Стаття"))
+  end)
+end)
+
+t.test("a call costs microseconds", function()
+  local dir <close> = t.folder()
+  local calls = require "ftrun.wandb.calls"
+  local places = require "ftrun.wandb.places"
+  local root = places.root
+  places.root = function() return dir.path end
+  local _ <close> = setmetatable({}, { __close = function() places.root = root end })
+  local time = require "ft.time"
+  local logged = calls.open { job_type = "extract", recipe = { wandb = { project = "p" } }, provider = "local" }
+  local n, started = 2000, time.monotonic()
+  for _ = 1, n do
+    logged.call { model = "ft:x", seconds = 0.1, usage = { prompt_tokens = 10, completion_tokens = 5 } }
+  end
+  local each = (time.monotonic() - started) / n
+  logged.close()
+  t.ok(each < 200e-6, each) -- some 20 on a quiet machine
+  local _, list = next(runs_of(dir.path))
+  t.eq(#all(list, "history"), n)
+end)
+
 t.test("what keeps W&B from being logged is said, and never stops a run", function()
   for name, value in pairs { WANDB_ENABLED = "false", WANDB_MODE = "disabled", WANDB_DISABLED = "true" } do
     program.in_project(function(dir)

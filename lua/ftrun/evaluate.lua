@@ -4,6 +4,7 @@
 local amounts = require "ftrun.amounts"
 local answers = require "ftrun.evaluate.answers"
 local bootstrap = require "ftrun.bootstrap"
+local calls = require "ftrun.wandb.calls"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
@@ -177,8 +178,12 @@ function M.run(o)
   local asked, unscorable = scorable(scorer, spec, rows)
   local models, kept = { o.base, o.tuned }, answers.open(o.dir .. "/evaluation.jsonl")
   for _, model in ipairs(o.others or {}) do models[#models + 1] = model end
-  kept:ask { provider = o.provider, models = models, rows = asked, settings = settings, at_once = o.at_once,
-    progress = function(done, total) o.progress("asking models", done, total) end }
+  do
+    local logged <close> = calls.open { job_type = "eval", recipe = recipe, model = o.tuned, provider = o.provider.name,
+      run = o.dir:match "[^/]*$" }
+    kept:ask { provider = o.provider, models = models, rows = asked, settings = settings, at_once = o.at_once,
+      on_record = logged.call, progress = function(done, total) o.progress("asking models", done, total) end }
+  end
 
   local e = { rows = #rows, silent = silent, unscorable = unscorable, models = {}, cost = {}, tokens = {},
     latency = {}, scores = json.array {}, others = json.array {}, compared = 0, seed = recipe.seed,

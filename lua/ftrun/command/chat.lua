@@ -1,10 +1,12 @@
 --- ftrun chat [MESSAGE]: one question to a model.
+local calls = require "ftrun.wandb.calls"
 local err = require "ftrun.err"
 local json = require "ftrun.json"
 local log = require "ft.log"
 local runs = require "ftrun.runs"
 local target = require "ftrun.target"
 local task = require "ft.task"
+local time = require "ft.time"
 
 local command = {}
 
@@ -34,8 +36,14 @@ function command.main(args)
   local t <close> = target.open(provider)
   local messages = { { role = "user", content = message } }
   if args.system then table.insert(messages, 1, { role = "system", content = args.system }) end
-  local answer = t.provider:chat { model = model, messages = messages, on_text = not args.json and log.out or nil }
-  log.out((args.json and json.encode(answer) or "") .. "\n")
+  local logged <close>, started = calls.open { job_type = "chat", model = model, provider = provider },
+    time.monotonic()
+  local ok, answer = pcall(t.provider.chat, t.provider,
+    { model = model, messages = messages, on_text = not args.json and log.out or nil })
+  if ok then log.out((args.json and json.encode(answer) or "") .. "\n") end
+  logged.call { model = model, seconds = time.monotonic() - started, usage = ok and answer.usage or nil,
+    error = not ok and tostring(answer) or nil }
+  if not ok then error(answer, 0) end
   return 0
 end
 

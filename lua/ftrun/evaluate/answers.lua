@@ -88,7 +88,7 @@ end
 --- Asks models what is missing, several questions at once. Raises what makes every question fail: no network, no key,
 --- no money.
 ---@param o { provider: table, models: string[], rows: ftrun.evaluate.Row[], settings: table,
----  progress: fun(done: integer, total: integer), at_once: integer? }
+---  progress: fun(done: integer, total: integer), at_once: integer?, on_record: fun(record: table)? }
 ---@return integer asked
 function Answers:ask(o)
   local list = missing(self, o.models, o.rows)
@@ -119,6 +119,7 @@ function Answers:ask(o)
     failures[record.model] = record.error and (failures[record.model] or 0) + 1 or 0
     err.check("system", file:write(json.encode(record) .. "\n", true))
     self:remember(record)
+    if o.on_record then o.on_record(record) end
     count()
   end)
   return #list

@@ -25,6 +25,9 @@ local function get(name)
   return ok and value or nil
 end
 
+--- The value of a setting that is no secret.
+settings.get = get
+
 --- The first netrc file that is there, by the SDK's order.
 local function netrc_file()
   local home = get "HOME"
@@ -74,6 +77,7 @@ end
 ---@field project string
 ---@field entity string?
 ---@field base_url string
+---@field enabled boolean     WANDB_ENABLED says so itself
 ---@field online boolean?     the run is sent while it goes on
 ---@field offline_why string? why it is not
 ---@field interval_s number?  seconds between two posts
@@ -125,9 +129,12 @@ function settings.of(recipe)
     interval_s = tonumber(get "WANDB__FILE_STREAM_TRANSMIT_INTERVAL") }
   local by = asked and "the recipe has wandb = { ... }" or get "WANDB_PROJECT" and "WANDB_PROJECT is set"
     or secrets.origin "WANDB_API_KEY" and "WANDB_API_KEY is set"
+    or enabled and TRUE[enabled:lower()] and "WANDB_ENABLED is " .. enabled
+  s.enabled = enabled ~= nil and TRUE[enabled:lower()] == true
   s.wanted = false
   if not by then
-    s.why = "nothing asks for it: no wandb = { ... } in the recipe, WANDB_PROJECT and WANDB_API_KEY are not set"
+    s.why = "nothing asks for it: no wandb = { ... } in the recipe, WANDB_ENABLED, WANDB_PROJECT and WANDB_API_KEY "
+      .. "are not set"
     s.silent = true
   elseif enabled and FALSE[enabled:lower()] then
     s.why = "WANDB_ENABLED is " .. enabled
