@@ -194,8 +194,9 @@ static int log_mask(lua_State *L) {
 }
 
 static int log_is_terminal(lua_State *L) {
-  static const char *const streams[] = {"stdout", "stderr", NULL};
-  lua_pushboolean(L, isatty(luaL_checkoption(L, 1, NULL, streams) ? STDERR_FILENO : STDOUT_FILENO));
+  static const char *const streams[] = {"stdin", "stdout", "stderr", NULL};
+  static const int descriptors[] = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO};
+  lua_pushboolean(L, isatty(descriptors[luaL_checkoption(L, 1, NULL, streams)]));
   return 1;
 }
 

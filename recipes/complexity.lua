@@ -3,6 +3,10 @@ local PROMPT = [[
 Оціни складність нормативно-правового акта України за його структурою та кількістю посилань на інші акти.
 Відповідай одним словом: простий, середній або складний.]]
 
+local function question(title, text)
+  return ("Назва: %s\n\nТекст:\n%s"):format(title, text)
+end
+
 return ft.recipe {
   name = "complexity",
   base_model = "gpt-4o-mini-2024-07-18",
@@ -17,7 +21,7 @@ return ft.recipe {
       if not row.complexity then return ft.skip "no complexity" end
       return ft.chat {
         system = PROMPT,
-        user = ("Назва: %s\n\nТекст:\n%s"):format(row.title, ft.truncate(row.text, 8000)),
+        user = question(row.title, ft.truncate(row.text, 8000)),
         assistant = row.complexity,
       }
     end,
@@ -29,4 +33,9 @@ return ft.recipe {
   evaluate = { score = ft.classification { "простий", "середній", "складний" } },
   gate = { accuracy = { at_least = 0.85, gain = 0.05 } },
   promote = { key = "OPENAI_COMPLEXITY_MODEL" },
+  extract = {
+    answer = "text",
+    prompt = function(row) return ft.prompt { system = PROMPT, user = question(row.title, row.text) } end,
+    piece = { characters = 8000 },
+  },
 }

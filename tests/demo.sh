@@ -52,6 +52,12 @@ say "Is it better than before? The rows that no training has seen, and the gate'
 printf '\n.env now says:\n'
 cat .env
 
+say "The model at work: acts that nobody has processed, and what it finds, written back into the database"
+query -c "CREATE TABLE waiting AS SELECT id FROM legal_acts WHERE extracted_elements IS NULL AND text IS NOT NULL"
+"$program" extract recipes/legal-extraction.lua --write
+query -P footer=off -P linestyle=unicode -c "SELECT nreg, left(title, 40) AS title, json_array_length(extracted_elements->'elements') AS elements,
+  json_array_length(extracted_elements->'relations') AS relations, is_processed FROM legal_acts JOIN waiting USING (id) ORDER BY id"
+
 say "What next"
 cat <<TEXT
 This was ftrun's local learner: free, private, offline - a baseline that a paid model must beat.

@@ -50,7 +50,7 @@ end
 
 local function write(dir, name, text) assert(fs.write(dir .. "/" .. name, text)) end
 
-t.test("the model that a recipe has trained here extracts from texts, lines and standard input", function()
+t.test("the model that a recipe has trained here extracts from texts and lines", function()
   program.in_project(function(dir)
     local r = program.run(dir, {}, "extract", "toy.lua", "a.txt")
     t.eq(r.code, 2)

@@ -1,6 +1,7 @@
 --- Extracting with a model in memory that truncates, mumbles, fails and counts what it is asked.
 local t = require "harness"
 local answers = require "ftrun.extract.answers"
+local child = require "child"
 local documents = require "ftrun.extract.documents"
 local err = require "ftrun.err"
 local extract = require "ftrun.extract"
@@ -199,7 +200,7 @@ t.test("what every question would meet ends at once; twenty rows that fail in a 
   for i = 1, 200 do list[i] = act(1, i) end
   local model = fake(function() err.raise("provider", "no such model", { status = 404 }) end)
   t.raises("no such model", run, dir.path, model, list)
-  t.ok(model.asked <= 64, model.asked)
+  t.ok(model.asked <= 128, model.asked)
   model = fake(function() err.raise("provider", "HTTP 400") end)
   t.raises("20 rows failed one after another; the last: HTTP 400", run, dir.path, model, list)
   t.ok(model.asked < 200, model.asked)
@@ -295,4 +296,23 @@ t.test("files are texts or JSONL; what is no UTF-8 or no JSON is told with its p
   t.raises("No such file", documents.open, recipe_with(), { dir.path .. "/none.txt" })
   t.raises("is a folder", documents.open, recipe_with(), { dir.path })
   t.raises("no text is named", documents.open, recipe_with(), {})
+end)
+
+t.test("standard input is one text, or JSONL when it begins with an object", function()
+  local source = [[
+    local recipe = { extract = { text = "text", key = "id" }, dataset = {} }
+    local d = require("ftrun.extract.documents").open(recipe, { "-" })
+    while true do
+      local row, key = d.next()
+      if not row then return 0 end
+      require("ft.log").out(key .. "=" .. row.text .. ";")
+    end]]
+  local dir <close> = t.folder()
+  local function read(text)
+    assert(fs.write(dir.path .. "/in", text))
+    return child.run(source, { stdin = dir.path .. "/in", env = { FTRUN_LUA = false } }).out
+  end
+  t.eq(read "Про все\n\nСтаття 1.\n", "-=Про все\n\nСтаття 1.;")
+  t.eq(read '{"id": "a", "text": "1"}\n\n{"text": "2"}\n', "a=1;-:3=2;")
+  t.eq(read "", "")
 end)

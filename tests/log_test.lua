@@ -113,5 +113,5 @@ end)
 
 t.test("columns and is_terminal answer without a terminal", function()
   t.eq(child.run([[local l = require "ft.log"; l.out(l.columns() .. tostring(l.is_terminal "stderr"))]]).out, "80false")
-  t.raises("invalid option", log.is_terminal, "stdin")
+  t.raises("invalid option", log.is_terminal, "nowhere")
 end)

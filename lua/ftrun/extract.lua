@@ -11,7 +11,7 @@ local task = require "ft.task"
 local M = {}
 
 local TOKENS = 6000    -- of a piece, when the recipe says nothing
-local ROWS = 64        -- that are worked on at the same time
+local ROWS = 128       -- that are worked on at the same time, or twice as many as may be asked at once
 local PIECES = 16      -- of one row
 local GIVE_UP = 20     -- rows that the provider failed in a row
 
@@ -191,6 +191,7 @@ end
 ---@field calls { call: fun(call: table) }
 ---@field usd (fun(usage: table?): number?)?
 ---@field rows integer?            at most
+---@field at_once integer?         questions on their way
 ---@field on_result fun(r: ftrun.extract.Result)  in the order of the rows
 ---@field on_progress fun(done: integer, total: integer?)?
 
@@ -210,6 +211,7 @@ end
 function M.run(o)
   local self = { options = o, asker = o.asker }
   local flying, first, last, done, failures, over = {}, 1, 0, 0, 0, false
+  local most = math.max(ROWS, 2 * (o.at_once or 0))
   local _ <close> = setmetatable({}, { __close = function()
     for i = first, last do
       if flying[i] and flying[i].work then flying[i].work:cancel() end
@@ -233,7 +235,7 @@ function M.run(o)
     end
   end
   while true do
-    while not over and last - first + 1 < ROWS do start() end
+    while not over and last - first + 1 < most do start() end
     local one = flying[first]
     if not one then break end
     local ok, r = true, one.result

@@ -139,16 +139,19 @@ end
 
 --- Holds an identity for this process, so that one recipe is never run twice at a time. The lock
 --- dies with the process.
+---@param busy string?    what is said when another process holds it
+---@param advice string?
 ---@return ft.fs.Lock
-function runs.hold(identity)
+function runs.hold(identity, busy, advice)
   local folder = runs.root() .. "/locks"
   err.check("system", fs.mkdir(folder))
   local lock, message, code, holder = fs.lock(("%s/%s.lock"):format(folder, identity:sub(1, 16)),
     "since " .. time.iso8601(time.now()))
   if lock then return lock end
   if code ~= "busy" then err.raise("system", message, { code = code }) end
-  err.raise("busy", "this recipe is already running" .. (holder and holder ~= "" and " (" .. holder .. ")" or ""), {
-    advice = "Watch it from here with: ftrun watch\nOr wait until it ends." })
+  local since = holder and holder ~= "" and " (" .. holder .. ")" or ""
+  err.raise("busy", (busy or "this recipe is already running") .. since,
+    { advice = advice or "Watch it from here with: ftrun watch\nOr wait until it ends." })
 end
 
 return runs

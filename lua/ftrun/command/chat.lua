@@ -1,9 +1,11 @@
 --- ftrun chat [MESSAGE]: one question to a model.
+local amounts = require "ftrun.amounts"
 local calls = require "ftrun.wandb.calls"
 local err = require "ftrun.err"
 local json = require "ftrun.json"
 local log = require "ft.log"
-local runs = require "ftrun.runs"
+local measured = require "ftrun.evaluate.measured"
+local prices = require "ftrun.prices"
 local target = require "ftrun.target"
 local task = require "ft.task"
 local time = require "ft.time"
@@ -11,6 +13,7 @@ local time = require "ft.time"
 local command = {}
 
 local function read_input()
+  if log.is_terminal "stdin" then log.info "Type the question; Ctrl-D on an empty line ends it." end
   local lines = {}
   for line in task.read_line do lines[#lines + 1] = line end
   return table.concat(lines, "\n")
@@ -19,12 +22,15 @@ end
 --- The model and its provider: --model, or what the named (or newest) run has made.
 local function choose(args)
   if args.model then return args.model, args["local"] and "local" or "openai" end
-  local summary = runs.resolve(args.run, "model")
-  if not summary.model then
-    err.raise("usage", ("run %s has no model (%s)"):format(summary.id, summary.state),
-      { advice = summary.state == "open" and "Continue it: " .. runs.command(summary) or "Name a model with --model." })
-  end
+  local summary = measured.run(args.run)
   return summary.model, summary.provider
+end
+
+-- "1 002 tokens read, 82 written, 1.2 s, $0.0004"
+local function line_of(answer, seconds, usd)
+  local usage = answer.usage or {}
+  return ("%s tokens read, %s written, %.1f s%s"):format(amounts.number(usage.prompt_tokens or 0),
+    amounts.number(usage.completion_tokens or 0), seconds, usd and usd > 0 and ", " .. amounts.usd(usd) or "")
 end
 
 function command.main(args)
@@ -36,14 +42,18 @@ function command.main(args)
   local t <close> = target.open(provider)
   local messages = { { role = "user", content = message } }
   if args.system then table.insert(messages, 1, { role = "system", content = args.system }) end
-  local logged <close>, started = calls.open { job_type = "chat", model = model, provider = provider },
+  local logged <close>, began = calls.open { job_type = "chat", model = model, provider = provider },
     time.monotonic()
   local ok, answer = pcall(t.provider.chat, t.provider,
     { model = model, messages = messages, on_text = not args.json and log.out or nil })
+  local seconds = time.monotonic() - began
   if ok then log.out((args.json and json.encode(answer) or "") .. "\n") end
-  logged.call { model = model, seconds = time.monotonic() - started, usage = ok and answer.usage or nil,
+  logged.call { model = model, seconds = seconds, usage = ok and answer.usage or nil,
     error = not ok and tostring(answer) or nil }
   if not ok then error(answer, 0) end
+  if answer.finish_reason == "length" then log.warn "the answer was cut at the limit of length" end
+  log.info(line_of(answer, seconds, prices.answers(provider, model, answer.usage)))
+  if answer.refusal and not args.json then err.raise("provider", "the model refuses: " .. answer.refusal) end
   return 0
 end
 

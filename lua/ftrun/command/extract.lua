@@ -2,6 +2,7 @@
 local amounts = require "ftrun.amounts"
 local answers = require "ftrun.extract.answers"
 local ask = require "ftrun.ask"
+local calls = require "ftrun.wandb.calls"
 local digest = require "ft.digest"
 local documents = require "ftrun.extract.documents"
 local err = require "ftrun.err"
@@ -65,7 +66,8 @@ function command.main(args, state)
   check(loaded, args)
   local id, provider, why = model.choose(loaded, args)
   -- one at a time: two would ask and pay for the same pieces
-  local _ <close> = runs.hold(digest.sha256("extract " .. loaded.name))
+  local _ <close> = runs.hold(digest.sha256("extract " .. loaded.name), "another process extracts with this recipe",
+    "Wait until it ends; its answers are kept for all.")
   local counter <close> = tokens.counter { model = loaded.base_model }
   local kept <close> = answers.open(("%s/extract/%s.jsonl"):format(runs.root(), loaded.name))
   local to <close> = args.write and tables.open(loaded, { overwrite = args.overwrite }) or nil
@@ -80,12 +82,14 @@ function command.main(args, state)
     return "interrupted; answers so far are kept: the same command goes on, and asks only what is missing"
   end
   local limit, measure = extract.limit(loaded, counter)
+  local logged <close> = calls.open { job_type = "extract", recipe = loaded, model = id, provider = provider }
   local function usd(usage) return prices.answers(provider, id, usage, loaded.prices) end
   local began = time.monotonic()
   extract.run { recipe = loaded, documents = to and to:filter(texts) or texts, model = id, asker = asker,
     settings = { temperature = 0, seed = loaded.seed }, answers = kept, limit = limit, measure = measure,
     tokens = function(messages) return counter:row(json.encode { messages = messages }) or nil end,
-    calls = { call = function() end }, usd = usd, rows = args.limit, on_result = function(r) out:add(r) end,
+    calls = logged, usd = usd, rows = args.limit, at_once = args.at_once,
+    on_result = function(r) out:add(r) end,
     on_progress = function(done, total)
       progress.update("extracting, rows", done, total, out.counts.failed > 0 and out.counts.failed .. " failed" or nil)
     end }

@@ -1,5 +1,6 @@
 --- Which model extracts: the one that is named, that of a run, the promoted one, or the newest of the recipe.
 local err = require "ftrun.err"
+local measured = require "ftrun.evaluate.measured"
 local runs = require "ftrun.runs"
 local secrets = require "ft.secrets"
 
@@ -30,11 +31,7 @@ function M.choose(recipe, args)
     return args.model, other or known[args.model] and known[args.model].provider or "openai", "as named"
   end
   if args.run then
-    local run = runs.resolve(args.run, "model")
-    if not run.model then
-      err.raise("usage", ("run %s has no model (%s)"):format(run.id, run.state), {
-        advice = run.state == "open" and "Continue it: " .. runs.command(run) or "Name a model with --model." })
-    end
+    local run = measured.run(args.run)
     return run.model, run.provider, "of run " .. run.id
   end
   local value, key = promoted(recipe)

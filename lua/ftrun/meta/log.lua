@@ -34,7 +34,7 @@ function log.out(text, colour) end
 function log.mask(text) end
 
 --- True when the stream is a terminal.
----@param stream "stdout"|"stderr"
+---@param stream "stdin"|"stdout"|"stderr"
 ---@return boolean
 function log.is_terminal(stream) end
 
