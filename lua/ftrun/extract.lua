@@ -25,6 +25,7 @@ local GIVE_UP = 20     -- rows that the provider failed in a row
 ---@field requests integer        that were answered, also earlier
 ---@field earlier integer         of these, answered at an earlier start
 ---@field usage table             prompt_tokens, completion_tokens
+---@field spent table             the same, of the answers of this start
 ---@field seconds number          of waiting for answers, one after another
 ---@field prompt_tokens integer?  dry: of the first questions
 
@@ -34,7 +35,9 @@ local function count(r, answer)
   r.requests, r.seconds = r.requests + 1, r.seconds + (answer.seconds or 0)
   if not answer.fresh then r.earlier = r.earlier + 1 end
   for _, name in ipairs { "prompt_tokens", "completion_tokens" } do
-    r.usage[name] = r.usage[name] + (answer.usage and answer.usage[name] or 0)
+    local n = answer.usage and answer.usage[name] or 0
+    r.usage[name] = r.usage[name] + n
+    if answer.fresh then r.spent[name] = r.spent[name] + n end
   end
 end
 
@@ -62,7 +65,7 @@ local function say(self, r, messages)
   answer = { key = key, model = o.model, text = got.text, refusal = got.refusal, finish_reason = got.finish_reason,
     usage = got.usage, seconds = got.seconds }
   o.answers:keep(answer)
-  o.calls.call { model = o.model, seconds = got.seconds, usage = got.usage, usd = o.usd and o.usd(got.usage) }
+  o.calls.call { model = o.model, seconds = got.seconds, usage = got.usage }
   answer.fresh = true
   count(r, answer)
   return answer
@@ -131,7 +134,8 @@ local function ask_pieces(self, r, row, pieces)
 end
 
 local function new_result(key)
-  return { key = key, requests = 0, earlier = 0, seconds = 0.0, usage = { prompt_tokens = 0, completion_tokens = 0 } }
+  return { key = key, requests = 0, earlier = 0, seconds = 0.0, usage = { prompt_tokens = 0, completion_tokens = 0 },
+    spent = { prompt_tokens = 0, completion_tokens = 0 } }
 end
 
 local function extract(self, row, key)
@@ -154,9 +158,10 @@ local function extract(self, row, key)
     for i, piece in ipairs(pieces) do
       local messages = prompt_of(self, row, piece, i, #pieces)
       if messages then
-        r.prompt_tokens = r.prompt_tokens + (o.tokens(messages) or 0)
+        local n = o.tokens(messages) or 0
         local known = o.answers:find(keep.key { model = o.model, messages = messages, settings = o.settings })
-        if known then r.earlier = r.earlier + 1 end
+        r.prompt_tokens, r.earlier = r.prompt_tokens + n, r.earlier + (known and 1 or 0)
+        if not known then r.spent.prompt_tokens = r.spent.prompt_tokens + n end
       end
     end
     return r
@@ -189,7 +194,6 @@ end
 ---@field measure fun(text: string): integer
 ---@field tokens fun(messages: table[]): integer?
 ---@field calls { call: fun(call: table) }
----@field usd (fun(usage: table?): number?)?
 ---@field rows integer?            at most
 ---@field at_once integer?         questions on their way
 ---@field on_result fun(r: ftrun.extract.Result)  in the order of the rows

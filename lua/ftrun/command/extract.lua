@@ -56,7 +56,9 @@ local function shown(s, dry)
     or ("%s, %s; %s answered earlier; %s tokens read, %s written"):format(amounts.count(s.pieces, "piece"),
       amounts.count(s.requests, "answer"), number(s.earlier), number(s.usage.prompt_tokens),
       number(s.usage.completion_tokens))
-  if s.usd and s.usd > 0 then second = second .. ", " .. amounts.usd(s.usd) end
+  if s.usd and s.usd > 0 then
+    second = ("%s, %s%s"):format(second, amounts.usd(s.usd), dry and " for reading; what is written comes on top" or "")
+  end
   return first, second
 end
 
@@ -83,12 +85,11 @@ function command.main(args, state)
   end
   local limit, measure = extract.limit(loaded, counter)
   local logged <close> = calls.open { job_type = "extract", recipe = loaded, model = id, provider = provider }
-  local function usd(usage) return prices.answers(provider, id, usage, loaded.prices) end
   local began = time.monotonic()
   extract.run { recipe = loaded, documents = to and to:filter(texts) or texts, model = id, asker = asker,
     settings = { temperature = 0, seed = loaded.seed }, answers = kept, limit = limit, measure = measure,
     tokens = function(messages) return counter:row(json.encode { messages = messages }) or nil end,
-    calls = logged, usd = usd, rows = args.limit, at_once = args.at_once,
+    calls = logged, rows = args.limit, at_once = args.at_once,
     on_result = function(r) out:add(r) end,
     on_progress = function(done, total)
       progress.update("extracting, rows", done, total, out.counts.failed > 0 and out.counts.failed .. " failed" or nil)
@@ -97,7 +98,7 @@ function command.main(args, state)
   progress.finish()
   local summary = out.counts
   summary.type, summary.model, summary.usage, summary.output = "summary", id, out.usage, args.output
-  summary.usd, summary.seconds = usd(out.usage), time.monotonic() - began
+  summary.usd, summary.seconds = prices.answers(provider, id, out.spent, loaded.prices), time.monotonic() - began
   if args.json then
     log.out(json.encode(summary) .. "\n")
   else

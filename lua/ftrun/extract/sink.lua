@@ -12,6 +12,8 @@ local ORDER = { "key", "result", "error", "skipped", "failed_pieces", "pieces", 
   "written" }
 
 ---@class ftrun.extract.Sink
+---@field usage table   tokens of all answers
+---@field spent table   tokens of the answers of this start; dry: of the questions that would be asked
 ---@field counts { rows: integer, extracted: integer, failed: integer, skipped: integer, written: integer,
 ---  unchanged: integer, pieces: integer, requests: integer, earlier: integer }
 local Sink = {}
@@ -24,7 +26,7 @@ Sink.__index = Sink
 function M.open(o)
   local self = setmetatable({ options = o, batch = {}, bytes = 0, counts = { rows = 0, extracted = 0, failed = 0,
     skipped = 0, written = 0, unchanged = 0, pieces = 0, requests = 0, earlier = 0 },
-    usage = { prompt_tokens = 0, completion_tokens = 0 } }, Sink)
+    usage = { prompt_tokens = 0, completion_tokens = 0 }, spent = { prompt_tokens = 0, completion_tokens = 0 } }, Sink)
   if o.output then
     local message, code
     self.file, message, code = dataset.writer(o.output)
@@ -64,7 +66,8 @@ local function emit(self, r)
     c[kind] = c[kind] + 1
   end
   for name in pairs(self.usage) do
-    self.usage[name] = self.usage[name] + (r.usage[name] or 0) + (name == "prompt_tokens" and r.prompt_tokens or 0)
+    self.usage[name] = self.usage[name] + r.usage[name] + (name == "prompt_tokens" and r.prompt_tokens or 0)
+    self.spent[name] = self.spent[name] + r.spent[name]
   end
   local line = self:line(r)
   if self.file then err.check("system", self.file:add(line)) end
