@@ -37,3 +37,7 @@ t.test("the man page names every command and option", function()
     for _, o in ipairs(c.options) do t.has(page, (o[1]:gsub(" ", ", "))) end
   end
 end)
+
+t.test(".env.example is what init writes", function()
+  t.eq(fs.read(root .. "/.env.example"), require("ftrun.templates").ENV)
+end)

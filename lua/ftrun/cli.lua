@@ -144,7 +144,7 @@ return setmetatable(cli, { __call = function(_, ...)
     local args = cli.parser(words[1]):parse(words)
     if args.quiet then log.level("warn") end
     for _, c in ipairs(commands) do
-      if c.name == args.command then return run_command(require("ftrun.command." .. c.name), args) end
+      if c.name == args.command then return run_command(require("ftrun.command." .. (c.module or c.name)), args) end
     end
   end)
   if not ok and getmetatable(result) == Shown then

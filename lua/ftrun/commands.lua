@@ -30,6 +30,7 @@ local RUN_WITH_JOB = { RUN[1], RUN[2] .. " that has a job", optional = true }
 
 ---@class ftrun.Command
 ---@field name string        also the module below ftrun.command
+---@field module string?    its name there, where init.lua would mean something else
 ---@field does string
 ---@field args table[]?      { name, text, optional = boolean?, many = boolean?, choices = string[]? }
 ---@field options table[]    { flags, text, args = "<x>"?, default?, many?, required?, convert?, choices? }
@@ -37,6 +38,13 @@ local RUN_WITH_JOB = { RUN[1], RUN[2] .. " that has a job", optional = true }
 
 ---@type ftrun.Command[]
 return {
+  {
+    name = "init", module = "new", does = "Make a new recipe here, with comments and a few rows, that works at once.",
+    args = { { "name", "of the recipe, or its path; default: first", optional = true } },
+    options = { { "--from", "where its rows come from: jsonl, postgres or files", args = "<kind>", default = "jsonl",
+      choices = { "jsonl", "postgres", "files" } }, JSON, QUIET },
+    example = "ftrun init support --from postgres",
+  },
   {
     name = "run", does = "Run a recipe to the end; run again, it continues where it stopped.",
     args = { RECIPE },
@@ -254,6 +262,15 @@ return {
     example = "ftrun verify recipes/legal-extraction.lua",
   },
   {
+    name = "test", does = "Try recipes offline on the local provider, as CI does: load, hooks, plan, train, measure.",
+    args = { { "recipe", "recipes; default: all in ./recipes, or else here", optional = true, many = true } },
+    options = { { "--data", "a JSONL file in place of a query's rows; default: NAME.sample.jsonl beside the recipe, "
+        .. "when the database is not set", args = "<file>" },
+      { "--limit", "examples at most", args = "<N>", convert = whole_number("--limit", 10), default = "60" },
+      { "--strict", "a recipe that was skipped counts as failed" }, SET, JSON, QUIET },
+    example = "ftrun test recipes/*.lua",
+  },
+  {
     name = "export", does = "Write a run as one file, for a colleague or an archive.",
     args = { { RUN[1], "a run, or a recipe's name; default: the newest run", optional = true } },
     options = { { "--output -o", "where to write; default: the run's id with .ftrun", args = "<file>" },
@@ -286,5 +303,10 @@ return {
     args = { { "action", "status: settings, key, and offline runs that are to be uploaded", choices = { "status" } } },
     options = { JSON, QUIET },
     example = "ftrun wandb status",
+  },
+  {
+    name = "completion", does = "Print what a shell needs to complete ftrun's commands, options, runs and recipes.",
+    args = { { "shell", "bash, zsh or fish", choices = { "bash", "zsh", "fish" } } }, options = { JSON, QUIET },
+    example = 'eval "$(ftrun completion bash)"',
   },
 }

@@ -56,14 +56,14 @@ local function check_whole(self, recipe)
   for name in pairs(self.columns) do columns[#columns + 1] = name end
   table.sort(columns)
   if #columns > 0 and recipe.dataset.kind == "jsonl" then source.check_columns(recipe, columns, "no row has") end
-  for _, at in ipairs(self.fields.missing()) do
-    err.raise("recipe", ("split.%s: no row has %s"):format(at[1], words.show(at[2])), {
-      where = recipe:where("split", at[1]), advice = "Fields of ready-made lines are paths, such as metadata.law." })
-  end
   if self.written == 0 then
     local first = self:skipped()[1]
     err.raise("data", ("all %s were skipped: %s (%d)"):format(count(self.rows, "row"), first.reason, first.count), {
       where = recipe:where("dataset", "example"), code = "no_examples" })
+  end
+  for _, at in ipairs(self.fields.missing()) do
+    err.raise("recipe", ("split.%s: no row has %s"):format(at[1], words.show(at[2])), {
+      where = recipe:where("split", at[1]), advice = "Fields of ready-made lines are paths, such as metadata.law." })
   end
 end
 

@@ -49,6 +49,7 @@ end
 local function open_context(o, summary)
   local dir = runs.dir(summary.id)
   return { recipe = o.recipe, provider = o.provider, ui = o.ui, limit = o.limit, summary = summary, dir = dir,
+    private = o.private,
     journal = journal.open(dir .. "/journal.jsonl"), failed = {} }
 end
 
@@ -101,8 +102,9 @@ local function take_up(o, identity, before)
 end
 
 --- Runs a recipe to the end, or continues it. Raises err for every orderly end but success.
----@param o { recipe: table, provider: table, ui: table, limit: integer?, new: boolean?, last: string? }  last: the
----  phase to stop after ("create": the job goes on at the provider)
+---@param o { recipe: table, provider: table, ui: table, limit: integer?, new: boolean?, last: string?,
+---  private: boolean? }  last: the phase to stop after ("create": the job goes on at the provider); private: no tracker
+---  but that of the run's own files hears of it
 ---@return table result  the result event; its state is "open" after `last`
 function run.start(o)
   local identity = run.identity(o.recipe, o.provider, o.limit)

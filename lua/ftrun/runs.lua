@@ -25,9 +25,15 @@ local runs = {}
 ---@field job string?
 ---@field model string?
 
+local elsewhere
+
+--- Keeps runs, and the local provider, in another folder from now on.
+---@param folder string?  nil: where the settings say
+function runs.keep_in(folder) elsewhere = folder end
+
 ---@return string path
 function runs.root()
-  return secrets.setting("FTRUN_DIR") or ".ftrun"
+  return elsewhere or secrets.setting("FTRUN_DIR") or ".ftrun"
 end
 
 ---@return string path

@@ -20,7 +20,7 @@ trackers.others = { "ftrun.trackers.wandb" }
 ---@field stopped fun(): string?  why a tracker was asked to stop the run, by somebody elsewhere
 
 --- Opens every tracker for a run.
----@param context table  at least `dir`, `recipe` and `summary`
+---@param context table  at least `dir`, `recipe` and `summary`; `private`: only the run's own files are written
 ---@return ftrun.Trackers
 function trackers.open(context)
   local first = files.open(context)
@@ -40,7 +40,7 @@ function trackers.open(context)
       end
     end
   end
-  for _, module in ipairs(trackers.others) do
+  for _, module in ipairs(context.private and {} or trackers.others) do
     local name = module:match "[^.]*$"
     local ok, tracker = pcall(require(module).open, context, first.past)
     if not ok then
