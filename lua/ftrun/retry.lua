@@ -94,12 +94,13 @@ end
 --- Seconds before attempt n + 1; nil: give up.
 ---@param outcome ftrun.Outcome
 ---@param n integer            attempts made
----@param o { creates: boolean, left_s: number, now: number, random: number, backoff_s: number? }  random in [0, 1)
+---@param o { creates: boolean, left_s: number, now: number, random: number, backoff_s: number?,
+---  cap_s: number? }  random in [0, 1)
 ---@return number?
 function retry.wait(outcome, n, o)
   if not retry.may(outcome, o.creates) then return nil end
   local asked = outcome.response and retry.asked(outcome.response.headers, o.now)
-  local backoff = math.min(CAP_S, (o.backoff_s or BASE_S) * 2 ^ (n - 1)) * (1 - o.random / 2)
+  local backoff = math.min(o.cap_s or CAP_S, (o.backoff_s or BASE_S) * 2 ^ (n - 1)) * (1 - o.random / 2)
   -- somewhat later than asked, so that many clients do not come back in the same moment
   local wait = asked and asked + o.random * math.min(1, 0.1 * asked + 0.05) or backoff
   return wait <= o.left_s and wait or nil
@@ -112,7 +113,8 @@ end
 
 --- Makes attempts until one succeeds, fails for good, or the patience ends. Waits; call it from a task.
 ---@param o { what: string, creates: boolean, patience_s: (fun(outcome: ftrun.Outcome): number),
----  on_retry: fun(text: string)?, backoff_s: number? }  backoff_s: the first wait, default half a second
+---  on_retry: fun(text: string)?, backoff_s: number?, cap_s: number? }  backoff_s, cap_s: the first and the longest wait
+---  that nobody asked for, default half a second and half a minute
 ---@param attempt fun(): ftrun.Outcome
 ---@return ftrun.Outcome last
 function retry.run(o, attempt)
@@ -121,7 +123,8 @@ function retry.run(o, attempt)
     local outcome = attempt()
     n, started = n + 1, started + (outcome.waited_s or 0)
     local wait = retry.wait(outcome, n, { creates = o.creates, now = time.now(), random = math.random(),
-      backoff_s = o.backoff_s, left_s = o.patience_s(outcome) - (time.monotonic() - started) })
+      backoff_s = o.backoff_s,
+      cap_s = o.cap_s, left_s = o.patience_s(outcome) - (time.monotonic() - started) })
     if not wait then return outcome end
     if o.on_retry then o.on_retry(("%s: %s; trying again in %.1f s"):format(o.what, reason(outcome), wait)) end
     time.sleep(wait)

@@ -30,7 +30,7 @@ class Run:
         self.config = {}
         self.stream = {}      # file name -> {line number: text}
         self.changed = []     # history lines that came again with another text
-        self.repeated = 0     # lines that came again
+        self.repeated = 0     # of them, with any text
         self.exit_code = None
         self.complete = 0     # posts with complete
         self.stop = False     # the stop button is pressed
@@ -282,7 +282,7 @@ class Server:
             lines = run.stream.setdefault(name, {})
             for i, line in enumerate(chunk["content"]):
                 at = chunk["offset"] + i
-                if name != "wandb-summary.json" and at in lines:
+                if name == "wandb-history.jsonl" and at in lines:
                     run.repeated += 1
                     if lines[at] != line:
                         run.changed.append((name, at, lines[at], line))

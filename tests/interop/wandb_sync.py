@@ -299,4 +299,5 @@ def main():
     cancelled(program)
 
 
-main()
+if __name__ == "__main__":
+    main()

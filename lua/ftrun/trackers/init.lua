@@ -36,7 +36,8 @@ function trackers.open(context)
       if fn then ok, message = pcall(fn, ...) end
       if not ok then
         failed(others[i].name, message)
-        table.remove(others, i)
+        local other = table.remove(others, i)
+        if method ~= "close" then pcall(other.tracker.close) end
       end
     end
   end

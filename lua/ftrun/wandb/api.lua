@@ -9,7 +9,7 @@ local retry = require "ftrun.retry"
 local secrets = require "ft.secrets"
 local time = require "ft.time"
 
-local BACKOFF_S = 1
+local BACKOFF_S, LAST_CAP_S = 1, 3
 
 --- Seconds of trouble before somebody is told.
 local TOLD_S = 5
@@ -24,7 +24,7 @@ local Api = {}
 Api.__index = Api
 
 --- Most seconds that the last requests of a run may be retried: after an answer, and without any.
-Api.last_s = { answered = 60, unreachable = 10 }
+Api.last_s = { answered = 60, unreachable = 15 }
 
 ---@param o { base_url: string, secret: string }
 ---@return ftrun.wandb.Api
@@ -63,7 +63,7 @@ end
 function Api:send(what, method, url, options)
   if address.is_loopback(url) then options.proxy = false end
   local outcome = retry.run({
-    what = what, creates = false, backoff_s = BACKOFF_S,
+    what = what, creates = false, backoff_s = BACKOFF_S, cap_s = self.last and LAST_CAP_S or nil,
     patience_s = function(outcome)
       return not self.last and math.huge or self.last_s[outcome.response and "answered" or "unreachable"]
     end,

@@ -53,15 +53,18 @@ local function client_id(...)
   return digest.sha256("1 " .. text) .. digest.sha256("2 " .. text)
 end
 
-local function unhex(hex)
-  return (hex:gsub("%x%x", function(byte) return string.char(tonumber(byte, 16)) end))
+--- A digest in hexadecimal as W&B tells it of files.
+---@param hex string
+---@return string base64
+function artifact.base64(hex)
+  return digest.base64((hex:gsub("%x%x", function(byte) return string.char(tonumber(byte, 16)) end)))
 end
 
 local function entries(files)
   local list = {}
   for i, file in ipairs(files) do
     local md5 = file.bytes and digest.md5(file.bytes) or err.check("system", digest.md5_file(file.from))
-    list[i] = { path = records.text(file.path), digest = digest.base64(unhex(md5)), file = file,
+    list[i] = { path = records.text(file.path), digest = artifact.base64(md5), file = file,
       size = file.bytes and #file.bytes or err.check("system", fs.stat(file.from)).bytes }
   end
   table.sort(list, function(a, b) return a.path < b.path end)

@@ -177,7 +177,7 @@ end
 -- Nothing that happens here may end the run.
 function Stream:failed(e)
   if not err.is(e) then log.error("W&B: " .. tostring(e)) end
-  self.why = err.is(e) and e.message or "an internal error in ftrun"
+  self.why = err.is(e) and e.message:gsub("^W&B: ", "") or "an internal error in ftrun"
 end
 
 --- The task: sends until it is cancelled, or refused for good.
@@ -197,7 +197,7 @@ function Stream:live()
   end)
   if not ok then
     self:failed(e)
-    log.warn(("%s; the run goes on, and what is not sent stays in %s%s"):format(self.why, self.folder,
+    log.warn(("W&B: %s; the run goes on, and what is not sent stays in %s%s"):format(self.why, self.folder,
       err.is(e) and e.advice and "\n  " .. e.advice or ""))
   end
 end

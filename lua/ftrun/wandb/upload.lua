@@ -1,4 +1,5 @@
 --- Files and artifacts of a W&B run: what the SDK's core does with the records of an online run.
+local artifact = require "ftrun.wandb.artifact"
 local digest = require "ft.digest"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
@@ -158,8 +159,7 @@ function upload.artifact(api, run, a, scratch)
     local text = manifest_text(a, put_files(api, made.id, draft.id, a.manifest.contents or {}))
     err.check("system", fs.write(scratch, text))
     local _ <close> = setmetatable({}, { __close = function() fs.remove(scratch) end })
-    local raw = digest.md5(text):gsub("%x%x", function(hex) return string.char(tonumber(hex, 16)) end)
-    local place = manifest(api, run, made.id, latest and latest.id, digest.base64(raw)).file
+    local place = manifest(api, run, made.id, latest and latest.id, artifact.base64(digest.md5(text))).file
     api:put(place.uploadUrl, place.uploadHeaders, scratch)
     api:graphql("CommitArtifact", COMMIT, { artifactID = made.id })
   end
