@@ -113,8 +113,8 @@ end
 
 --- Makes attempts until one succeeds, fails for good, or the patience ends. Waits; call it from a task.
 ---@param o { what: string, creates: boolean, patience_s: (fun(outcome: ftrun.Outcome): number),
----  on_retry: fun(text: string)?, backoff_s: number?, cap_s: number? }  backoff_s, cap_s: the first and the longest wait
----  that nobody asked for, default half a second and half a minute
+---  on_retry: fun(text: string)?, backoff_s: number?, cap_s: number? }  backoff_s, cap_s: the first wait that
+---  nobody asked for, and the longest; default half a second and half a minute
 ---@param attempt fun(): ftrun.Outcome
 ---@return ftrun.Outcome last
 function retry.run(o, attempt)
@@ -123,8 +123,8 @@ function retry.run(o, attempt)
     local outcome = attempt()
     n, started = n + 1, started + (outcome.waited_s or 0)
     local wait = retry.wait(outcome, n, { creates = o.creates, now = time.now(), random = math.random(),
-      backoff_s = o.backoff_s,
-      cap_s = o.cap_s, left_s = o.patience_s(outcome) - (time.monotonic() - started) })
+      backoff_s = o.backoff_s, cap_s = o.cap_s,
+      left_s = o.patience_s(outcome) - (time.monotonic() - started) })
     if not wait then return outcome end
     if o.on_retry then o.on_retry(("%s: %s; trying again in %.1f s"):format(o.what, reason(outcome), wait)) end
     time.sleep(wait)

@@ -9,6 +9,7 @@ usage: wandb_online.py FTRUN [PART...]    prints one line a check; exit code 1 w
 3. kill -9, an outage, 429, resets before and after a request was carried out, a full disk: each step once.
 4. The Stop button. 5. No key anywhere.
 """
+import base64
 import json
 import os
 import re
@@ -39,7 +40,8 @@ DIFFERENCES = {
     "requirements.txt": "ftrun has no Python",
     "_timestamp, _runtime, of the SDK online": "this test logs again what ftrun has logged, later",
     "program, host, of the run": "that of the program that syncs",
-    "a table's and an artifact's client ids": "random",
+    "client ids of tables and artifacts, bytes of a table's file and so its sums": "random, and the writer's own JSON; rows "
+                                                                                "and columns are the same",
 }
 
 SDK_CALLS = """
@@ -74,13 +76,26 @@ run.finish()
 
 # The values of a stored run, logged again by the SDK.
 SDK_REPLAY = """
-import json, sys, wandb
+import base64, json, os, sys, wandb
 stored = json.load(open(sys.argv[2]))
 run = wandb.init(project="laws", entity="team", id=stored["id"], name=stored["name"], job_type="fine-tune",
                  group=stored["group"], notes=stored["notes"], tags=stored["tags"], config=stored["config"], dir=sys.argv[1])
+for a in stored["artifacts"]:
+    made = wandb.Artifact(a["name"], a["type"], metadata=a["metadata"])
+    for name, data in a["files"].items():
+        with made.new_file(name, mode="wb") as f:
+            f.write(base64.b64decode(data))
+    if a["input"]:
+        run.use_artifact(made, aliases=a["aliases"])
+    else:
+        run.log_artifact(made, aliases=a["aliases"])
+for name, data in stored["files"].items():
+    with open(os.path.join(sys.argv[1], name), "wb") as f:
+        f.write(base64.b64decode(data))
+    run.save(os.path.join(sys.argv[1], name), base_path=sys.argv[1], policy="now")
 for row in stored["history"]:
     step = row.pop("_step")
-    run.log(row, step=step)
+    run.log({k: wandb.Table(**stored["tables"][k]) if k in stored["tables"] else v for k, v in row.items()}, step=step)
 for line in stored["console"]:
     print(line)
 run.summary.update(stored["summary"])
@@ -183,30 +198,77 @@ def console(run):
     return [re.sub(r"^\S+ ", "", line).removesuffix("\n") for line in run.lines("output.log")]
 
 
+def plain(run, value):
+    """A table by its rows: its bytes, and so its sums, are its writer's."""
+    if isinstance(value, dict) and value.get("_type") == "table-file":
+        return {"_type": "table-file", "ncols": value["ncols"], "nrows": value["nrows"], "log_mode": value["log_mode"],
+                "table": json.loads(run.files[value["path"]])}
+    return value
+
+
+def rows(run, values, *names):
+    return {k: plain(run, v) for k, v in values.items() if k not in names}
+
+
+def file_names(run):
+    return {re.sub(r"_[0-9a-f]{20}\.table", ".table", name): name for name in run.files}
+
+
+def artifact_facts(a):
+    """What an artifact is; a table's file as its content."""
+    if a.type != "run_table":
+        return [a.type, a.name, sorted(a.aliases), a.digest, a.metadata]
+    return [a.type, a.name, sorted(a.aliases), {n: json.loads(data) for n, data in a.files.items()}]
+
+
+def stored(run):
+    """All of a run that somebody who logs it again must know."""
+    def base64_of(files):
+        return {name: base64.b64encode(data).decode() for name, data in files.items()}
+    tables = {}
+    for h in run.history():
+        tables.update({k: plain(run, v)["table"] for k, v in h.items() if isinstance(v, dict) and "table" in plain(run, v)})
+    v = run.variables
+    return {"id": run.name, "name": v["displayName"], "group": v["groupName"], "notes": v["notes"], "tags": v["tags"],
+            "config": run.plain_config(), "history": run.history(), "console": console(run), "tables": tables,
+            "summary": without(run.summary(), "_wandb", "_step", "_runtime", *tables), "exit": run.exit_code,
+            "files": base64_of({n: data for n, data in run.files.items() if n.startswith("recipe.")}),
+            "artifacts": [{"name": a.name, "type": a.type, "metadata": a.metadata, "aliases": a.aliases,
+                           "files": base64_of(a.files), "input": a in run.inputs}
+                          for a in run.inputs + run.outputs if a.type != "run_table"]}
+
+
 def compare(what, run, reference, other_clock=False):
     same(f"{what}: the configuration", run.plain_config(), reference.plain_config())
     times = ("_timestamp", "_runtime") if other_clock else ()
-    same(f"{what}: the history", [without(h, *times) for h in run.history()], [without(h, *times) for h in reference.history()])
-    same(f"{what}: the summary", without(run.summary(), "_wandb", *times), without(reference.summary(), "_wandb", *times))
+    same(f"{what}: the history", [rows(run, h, *times) for h in run.history()],
+         [rows(reference, h, *times) for h in reference.history()])
+    same(f"{what}: the summary", rows(run, run.summary(), "_wandb", *times),
+         rows(reference, reference.summary(), "_wandb", *times))
     same(f"{what}: the console", console(run), console(reference))
     same(f"{what}: the exit code", [run.exit_code, run.complete], [reference.exit_code, reference.complete])
     names = ("name", "project", "entity", "groupName", "displayName", "notes", "tags", "jobType")
     same(f"{what}: the run", [run.variables.get(n) for n in names], [reference.variables.get(n) for n in names])
-    mine, theirs = set(run.files) - {"requirements.txt"}, set(reference.files)
-    same(f"{what}: names of files", mine - {"wandb-metadata.json"} if other_clock else mine,
-         {n for n in theirs if not n.startswith("dataset/")} - {"wandb-metadata.json"} if other_clock else theirs)
-    for name in sorted(mine & theirs):
+    mine, theirs = file_names(run), file_names(reference)
+    mine.pop("requirements.txt", None)
+    same(f"{what}: names of files", sorted(mine), sorted(theirs))
+    for name in sorted(mine):
+        a, b = run.files[mine[name]], reference.files[theirs[name]]
         if name == "config.yaml":
             a, b = ({k: v["value"] for k, v in yaml.safe_load(f).items() if k not in ("_wandb", "wandb_version")}
-                    for f in (run.files[name], reference.files[name]))
-            same(f"{what}: {name}", a, b)
+                    for f in (a, b))
         elif name == "wandb-summary.json":
-            a, b = (without(json.loads(f), "_wandb", *times) for f in (run.files[name], reference.files[name]))
-            same(f"{what}: {name}", a, b)
-        elif name != "wandb-metadata.json":
-            same(f"{what}: {name}", run.files[name].rstrip(b"\n"), reference.files[name].rstrip(b"\n"))
-    same(f"{what}: artifacts", sorted((a.type, a.name, a.digest) for a in run.outputs + run.inputs),
-         sorted((a.type, a.name, a.digest) for a in reference.outputs + reference.inputs))
+            a, b = rows(run, json.loads(a), "_wandb", *times), rows(reference, json.loads(b), "_wandb", *times)
+        elif name.endswith(".table.json"):
+            a, b = json.loads(a), json.loads(b)
+        elif name == "wandb-metadata.json":
+            a, b = (len(json.loads(f)) > 0 for f in (a, b))
+        else:
+            a, b = a.rstrip(b"\n"), b.rstrip(b"\n")
+        same(f"{what}: {name}", a, b)
+    for kind in ("inputs", "outputs"):
+        same(f"{what}: {kind}", sorted(map(artifact_facts, getattr(run, kind)), key=str),
+             sorted(map(artifact_facts, getattr(reference, kind)), key=str))
 
 
 def three_ways(program):
@@ -222,7 +284,9 @@ def three_ways(program):
     check("ftrun online: files are told to be there", reference.told == set(reference.files), reference.told)
     check("ftrun online: W&B's tools see that there is nothing to sync", project.one("wandb/offline-run-*/*.synced"))
     folder = os.path.dirname(project.one("wandb/offline-run-*/run-*.wandb"))
+    kept = shutil.copytree(folder + "/artifacts", project.folder + "/kept")
     for way in WAYS:
+        shutil.copytree(kept, folder + "/artifacts", dirs_exist_ok=True)  # a sync takes an artifact's files away
         other = Server(KEY)
         copy = tempfile.mkdtemp(prefix="ftrun-wandb-")
         path = shutil.copytree(folder, copy + "/wandb/" + os.path.basename(folder),
@@ -236,15 +300,10 @@ def three_ways(program):
         shutil.rmtree(copy)
     replayed = Server(KEY)
     folder = tempfile.mkdtemp(prefix="ftrun-wandb-")
-    v = reference.variables
     with open(folder + "/stored.json", "w", encoding="utf-8") as f:
-        json.dump({"id": reference.name, "name": v["displayName"], "group": v["groupName"], "notes": v["notes"],
-                   "tags": v["tags"], "config": reference.plain_config(), "history": reference.history(),
-                   "console": console(reference), "summary": without(reference.summary(), "_wandb", "_step", "_runtime"),
-                   "exit": reference.exit_code}, f)
-    if not reference.outputs and not reference.inputs:
-        sdk(SDK_REPLAY, folder, replayed, folder + "/stored.json")
-        compare("the same calls by the SDK", only_run(replayed), reference, other_clock=True)
+        json.dump(stored(reference), f)
+    sdk(SDK_REPLAY, folder, replayed, folder + "/stored.json")
+    compare("the same calls by the SDK", only_run(replayed), reference, other_clock=True)
     replayed.close()
     shutil.rmtree(folder)
     server.close()
