@@ -7,16 +7,19 @@
 #include "split.h"
 #include "vocab.h"
 
-/* Words repeat, so the counts of pieces are kept, in a table of cache lines: a piece may stand in
- * two of them, and the older one gives way. Longer pieces, such as the rules of tables, have a small
- * table of their own; those longer than LONG are merged each time. */
-enum { KEPT = 48, AHEAD = 32, SHORT = 96, NEVER = INT32_MAX };
-enum { LONG = 252, LONG_ENTRIES = 256 };
+/* Words repeat, so the counts of pieces are kept: in sets of WAYS entries, side by side in memory,
+ * where the oldest gives way. Longer pieces, such as the rules of tables, have a table of their
+ * own; those longer than LONG are merged each time. */
+enum { KEPT = 30, WAYS = 4, AHEAD = 32, SHORT = 96, FEW = 16, NEVER = INT32_MAX };
+enum { LONG = 252, LONG_ENTRIES = 2048 };
 
-struct entry {
-  uint64_t words[KEPT / 8]; /* see read_piece */
-  uint8_t len, count;
-  uint8_t unused[14]; /* up to a cache line */
+/* A piece of at most KEPT bytes, with zeros behind them, its length and its count: 0 for a piece
+ * that is looked for, all 0 for an empty entry. */
+union entry {
+  uint64_t words[4];
+  struct {
+    uint8_t bytes[KEPT], count, len;
+  };
 };
 
 struct long_entry {
@@ -28,8 +31,8 @@ struct ft_bpe {
   const struct ft_vocab *vocab;
   ft_split_fn *split;
   void *memory;
-  struct entry *cache; /* in memory, on the bounds of cache lines */
-  size_t entries;      /* a power of two */
+  union entry *cache;       /* in memory, on the bounds of sets */
+  size_t entries;           /* a power of two */
   struct long_entry *longs; /* NULL until one comes */
   /* for long pieces */
   struct link *links;
@@ -46,9 +49,9 @@ struct ft_bpe *ft_bpe_new(const char *encoding, size_t cache_bytes) {
   b->entries = 64;
   while (2 * b->entries * sizeof *b->cache <= cache_bytes) b->entries *= 2;
   /* calloc, for memory that costs nothing until it is touched */
-  size_t line = sizeof *b->cache;
-  b->memory = calloc(b->entries + 1, line);
-  b->cache = (struct entry *)(((uintptr_t)b->memory + line - 1) & ~(uintptr_t)(line - 1));
+  size_t set = WAYS * sizeof *b->cache;
+  b->memory = calloc(b->entries / WAYS + 1, set);
+  b->cache = (union entry *)(((uintptr_t)b->memory + set - 1) & ~(uintptr_t)(set - 1));
   if (b->memory) return b;
   free(b);
   return NULL;
@@ -87,44 +90,73 @@ static inline int32_t least_of(const int32_t *list, size_t n) {
   return x < y ? x : y;
 }
 
-/* The rank of a token of more than two bytes and where it starts in one number, so that the least
- * of these is the pair to merge. */
-static inline int32_t ordered(const struct ft_vocab *v, const unsigned char *p, size_t at,
-                              size_t end, uint64_t hash) {
-  uint32_t rank = ft_vocab_find_rank(v, p + at, end - at, hash);
-  return rank == FT_NO_RANK ? NEVER : (int32_t)(rank << 7 | at);
+/* The same one by one: vectors would have to wait for numbers that were written just before. */
+static inline int32_t least_of_few(const int32_t *list, size_t n) {
+  int32_t x = NEVER, y = NEVER;
+  for (size_t i = 0; i < n; i += 4) {
+    int32_t a = list[i] < list[i + 1] ? list[i] : list[i + 1];
+    int32_t b = list[i + 2] < list[i + 3] ? list[i + 2] : list[i + 3];
+    x = a < x ? a : x;
+    y = b < y ? b : y;
+  }
+  return x < y ? x : y;
 }
 
-/* Merges the pair of least rank, the leftmost of equals, until none is left. A part starts at 0,
- * the others at the next of the one before; next has room for len. Returns how many parts. For a
- * short piece: looking for the least again and again costs less than keeping an order. */
+/* The parts of a short piece: the i-th begins at at[i], and the next of those that are left is
+ * next[i]. At the end of all is part `count`. */
+struct parts {
+  size_t count;
+  uint8_t at[SHORT + 1], next[SHORT], prev[SHORT + 1];
+};
+
+/* The rank of parts i up to k as one token and the first of them, in one number, so that the least
+ * of these is the pair to merge. */
+static inline int32_t ordered(const struct ft_vocab *v, const unsigned char *p,
+                              const struct parts *s, size_t i, size_t k) {
+  uint32_t rank = ft_vocab_rank(v, p + s->at[i], (size_t)s->at[k] - s->at[i]);
+  return rank == FT_NO_RANK ? NEVER : (int32_t)(rank << 7 | i);
+}
+
+/* Whether the two bytes at i become a token whatever else is merged. They do when no other token
+ * could take one of them: none that ends in the byte before and the first, none that begins with
+ * the second and the byte behind. Doing it at once changes nothing when no token of lower rank can
+ * be made of the two. Mostly these are the two bytes of a letter. */
+static inline bool is_sure(const struct ft_vocab *v, const unsigned char *p, size_t i, size_t len) {
+  size_t pair = (size_t)p[i] << 8 | p[i + 1];
+  return ft_bit(v->first, pair) && !(i && ft_bit(v->meet, (size_t)p[i - 1] << 8 | p[i])) &&
+         !(i + 2 < len && ft_bit(v->meet, (size_t)p[i + 1] << 8 | p[i + 2]));
+}
+
+/* Merges the pair of least rank, the leftmost of equals, until none is left. Returns how many parts
+ * are. For a short piece: looking for the least again and again costs less than keeping an order.
+ */
 static size_t merge_short(const struct ft_vocab *v, const unsigned char *p, size_t len,
-                          uint8_t *next) {
-  int32_t order[SHORT]; /* of the part at i joined with its next */
-  uint8_t prev[SHORT];
-  size_t parts = len, padded = (len + 7) & ~(size_t)7;
-  for (size_t i = 0; i < len; i++) {
-    next[i] = (uint8_t)(i + 1);
-    prev[i] = (uint8_t)(i - 1);
+                          struct parts *s) {
+  int32_t order[SHORT]; /* of part i joined with its next */
+  size_t n = 0;
+  for (size_t i = 0; i < len; n++) {
+    s->at[n] = (uint8_t)i;
+    i += i + 1 < len && is_sure(v, p, i, len) ? 2 : 1;
   }
-  for (size_t i = 0; i + 1 < len; i++) {
-    uint32_t rank = v->pairs[p[i] << 8 | p[i + 1]];
-    order[i] = rank == FT_NO_RANK ? NEVER : (int32_t)(rank << 7 | i);
+  s->count = n;
+  s->at[n] = (uint8_t)len;
+  for (size_t i = 0; i < n; i++) {
+    s->next[i] = (uint8_t)(i + 1);
+    s->prev[i] = (uint8_t)(i - 1);
   }
-  for (size_t i = len - 1; i < padded; i++) order[i] = NEVER;
+  size_t parts = n, padded = (n + 7) & ~(size_t)7;
+  for (size_t i = 0; i + 1 < n; i++) order[i] = ordered(v, p, s, i, i + 2);
+  for (size_t i = n - 1; i < padded; i++) order[i] = NEVER;
   for (;;) {
-    int32_t least = least_of(order, padded);
+    int32_t least = padded <= FEW ? least_of_few(order, padded) : least_of(order, padded);
     if (least == NEVER) return parts;
-    size_t at = (size_t)least & 127, gone = next[at], end = next[gone];
+    size_t i = (size_t)least & 127, gone = s->next[i], next = s->next[gone];
     parts--;
     order[gone] = NEVER;
-    next[at] = (uint8_t)end;
-    if (end < len) prev[end] = (uint8_t)at;
-    /* both hashes first: the processor then looks both up at the same time */
-    size_t before = at ? prev[at] : 0, after = end < len ? next[end] : len;
-    uint64_t left = ft_hash(p + before, end - before), right = ft_hash(p + at, after - at);
-    order[at] = end < len ? ordered(v, p, at, after, right) : NEVER;
-    if (at) order[before] = ordered(v, p, before, end, left);
+    s->next[i] = (uint8_t)next;
+    s->prev[next] = (uint8_t)i;
+    order[i] = next < n ? ordered(v, p, s, i, s->next[next]) : NEVER;
+    if (i) order[s->prev[i]] = ordered(v, p, s, s->prev[i], next);
   }
 }
 
@@ -204,63 +236,55 @@ static size_t merge_long(struct ft_bpe *b, const unsigned char *p, size_t len) {
 
 /* How many tokens a piece has; 0: no memory. */
 static size_t merge(struct ft_bpe *b, const unsigned char *p, size_t len) {
-  uint8_t next[SHORT];
+  struct parts parts;
   if (ft_vocab_rank(b->vocab, p, len) != FT_NO_RANK) return 1;
-  return len <= SHORT ? merge_short(b->vocab, p, len, next) : merge_long(b, p, len);
+  return len <= SHORT ? merge_short(b->vocab, p, len, &parts) : merge_long(b, p, len);
 }
 
-/* A piece of at most KEPT bytes as words, which with its length say what it is. */
+/* A piece of at most KEPT bytes that is to be counted. */
 struct piece {
-  uint64_t words[KEPT / 8];
-  uint64_t hash;
+  union entry key;
   const unsigned char *at;
-  size_t len;
+  union entry *set; /* where it may be kept */
 };
 
-static inline void read_piece(struct piece *s, const unsigned char *p, size_t len) {
-  uint64_t *w = s->words;
-  s->at = p;
-  s->len = len;
-  if (len < 8) {
-    w[0] = ft_short_word(p, len);
-    w[1] = 0;
+static inline void read_piece(struct ft_bpe *b, struct piece *s, const unsigned char *p, size_t len,
+                              const unsigned char *end) {
+  static const uint8_t window[64] = {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
+                                     0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
+                                     0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
+                                     0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
+  uint64_t *w = s->key.words;
+  if (end - p >= 32) { /* reads all and takes what belongs to the piece */
+    const uint8_t *mask = window + 32 - len;
+    for (int i = 0; i < 4; i++) w[i] = ft_load8(p + 8 * i) & ft_load8(mask + 8 * i);
   } else {
-    w[0] = ft_load8(p);
-    w[1] = ft_load8(p + len - 8);
+    memset(w, 0, sizeof s->key);
+    memcpy(w, p, len);
   }
-  s->hash = ft_mix(w[0] ^ 0x9E3779B97F4A7C15u, w[1] ^ 0xE7037ED1A0B428DBu ^ len << 56);
-  if (len <= 16) return;
-  w[2] = ft_load8(p + 8);
-  w[3] = ft_load8(p + len - 16);
-  s->hash ^= ft_mix(w[2] ^ 0xA0761D6478BD642Fu, w[3] ^ 0xD6E8FEB86659FD93u);
-  if (len <= 32) return;
-  w[4] = ft_load8(p + 16);
-  w[5] = ft_load8(p + len - 24);
-  s->hash ^= ft_mix(w[4] ^ 0x8EBC6AF09C88C6E3u, w[5] ^ 0x589965CC75374CC3u);
+  s->key.len = (uint8_t)len;
+  s->at = p;
+  uint64_t hash = ft_mix(w[0] ^ 0x9E3779B97F4A7C15u, w[1] ^ 0xE7037ED1A0B428DBu) ^
+                  ft_mix(w[2] ^ 0xA0761D6478BD642Fu, w[3] ^ 0xD6E8FEB86659FD93u);
+  s->set = &b->cache[hash & (b->entries - WAYS)];
 }
 
-static inline bool same(const struct entry *e, const struct piece *s) {
-  const uint64_t *a = e->words, *b = s->words;
-  if (e->len != s->len || a[0] != b[0] || a[1] != b[1]) return false;
-  if (s->len <= 16) return true;
-  if (a[2] != b[2] || a[3] != b[3]) return false;
-  return s->len <= 32 || (a[4] == b[4] && a[5] == b[5]);
+/* Whether an entry is of this piece, whatever its count. */
+static inline bool same(const union entry *e, const union entry *key) {
+  union entry any = {.count = 0xFF};
+  return ((e->words[0] ^ key->words[0]) | (e->words[1] ^ key->words[1]) |
+          (e->words[2] ^ key->words[2]) | ((e->words[3] ^ key->words[3]) & ~any.words[3])) == 0;
 }
 
-/* The two entries where a piece may be. */
-static inline struct entry *entries_of(struct ft_bpe *b, const struct piece *s) {
-  return &b->cache[s->hash & (b->entries - 2)];
-}
-
-static inline size_t count_piece(struct ft_bpe *b, const struct piece *s) {
-  struct entry *e = entries_of(b, s);
-  if (same(e, s)) return e->count;
-  if (same(e + 1, s)) return e[1].count;
-  size_t n = merge(b, s->at, s->len);
-  e[1] = e[0];
-  memcpy(e->words, s->words, sizeof e->words);
-  e->len = (uint8_t)s->len;
-  e->count = (uint8_t)n;
+static inline size_t count_piece(struct ft_bpe *b, struct piece *s) {
+  union entry *set = s->set;
+  int way = 0;
+  for (; way < WAYS && set[way].len; way++)
+    if (same(&set[way], &s->key)) return set[way].count;
+  size_t n = merge(b, s->at, s->key.len);
+  if (way == WAYS) memmove(set, set + 1, --way * sizeof *set);
+  s->key.count = (uint8_t)n;
+  set[way] = s->key;
   return n;
 }
 
@@ -288,10 +312,12 @@ int64_t ft_bpe_count(struct ft_bpe *b, const char *text, size_t len) {
     while (n < AHEAD && p < end) {
       const unsigned char *next = b->split(p, end);
       size_t piece = (size_t)(next - p);
-      if (piece <= KEPT) {
-        read_piece(&ahead[n], p, piece);
-        __builtin_prefetch(entries_of(b, &ahead[n]));
-        __builtin_prefetch(entries_of(b, &ahead[n++]) + 1);
+      if (piece == 1) {
+        total++; /* each byte is a token */
+      } else if (piece <= KEPT) {
+        read_piece(b, &ahead[n], p, piece, end);
+        __builtin_prefetch(ahead[n].set);
+        __builtin_prefetch(ahead[n++].set + WAYS / 2);
       } else {
         size_t tokens = count_long(b, p, piece);
         if (!tokens) return -1;
@@ -316,10 +342,12 @@ int64_t ft_bpe_encode(struct ft_bpe *b, const char *text, size_t len, uint32_t *
     if (rank != FT_NO_RANK) {
       *out++ = rank;
     } else if (size <= SHORT) {
-      uint8_t after[SHORT];
-      merge_short(b->vocab, p, size, after);
-      for (size_t i = 0; i < size; i = after[i])
-        *out++ = ft_vocab_rank(b->vocab, p + i, after[i] - i);
+      struct parts parts;
+      merge_short(b->vocab, p, size, &parts);
+      for (size_t i = 0, k; i < parts.count; i = k) {
+        k = parts.next[i];
+        *out++ = ft_vocab_rank(b->vocab, p + parts.at[i], (size_t)parts.at[k] - parts.at[i]);
+      }
     } else {
       if (!merge_long(b, p, size)) return -1;
       for (uint32_t i = 0; i < size; i = b->links[i].next)

@@ -63,45 +63,99 @@ static size_t decode(const char **text, unsigned char *out) {
   return n;
 }
 
-static void add_slot(struct ft_vocab *v, uint32_t *slots, const unsigned char *token, size_t len,
-                     uint32_t rank) {
+static void set_bit(uint32_t *bits, size_t i) {
+  bits[i / 32] |= 1u << i % 32;
+}
+
+static void add_token(struct ft_vocab *v, uint32_t *slots, const unsigned char *token, size_t len,
+                      uint32_t rank) {
   uint64_t h = ft_hash(token, len);
-  size_t i = h & (v->slot_count - 1);
-  while (slots[i]) i = (i + 1) & (v->slot_count - 1);
-  slots[i] = (rank + 1) | (uint32_t)(h >> (64 - 32 + FT_RANK_BITS)) << FT_RANK_BITS;
-  v->filter[ft_filter_bit(h) / 32] |= 1u << ft_filter_bit(h) % 32;
+  set_bit(v->filter, ft_filter_bit(h));
   if (len == 2) v->pairs[token[0] << 8 | token[1]] = rank;
+  if (len <= FT_BRIEF) {
+    size_t i = h & (v->brief_count - 1);
+    while (v->briefs[i].len) i = (i + 1) & (v->brief_count - 1);
+    v->briefs[i] = (struct ft_brief){ft_short_word(token, len), rank, (uint32_t)len};
+  } else {
+    size_t i = h & (v->slot_count - 1);
+    while (slots[i]) i = (i + 1) & (v->slot_count - 1);
+    slots[i] = (rank + 1) | (uint32_t)(h >> (64 - 32 + FT_RANK_BITS)) << FT_RANK_BITS;
+  }
+}
+
+/* Fills meet and first. Ranks rise, so whatever pair a longer token shows before the pair itself is
+ * a token has a lower rank than that. */
+static void note_ends(struct ft_vocab *v) {
+  const uint32_t *offsets = ft_vocab_offsets(v);
+  uint32_t *longer = make(sizeof v->meet);
+  for (uint32_t rank = 0; rank < v->count; rank++) {
+    const unsigned char *token = ft_vocab_bytes(v) + offsets[rank];
+    size_t len = offsets[rank + 1] - offsets[rank];
+    if (len < 2) continue;
+    size_t begin = (size_t)token[0] << 8 | token[1];
+    size_t end = (size_t)token[len - 2] << 8 | token[len - 1];
+    set_bit(v->meet, begin);
+    set_bit(v->meet, end);
+    if (len > 2) {
+      set_bit(longer, begin);
+      set_bit(longer, end);
+    } else if (!ft_bit(longer, begin)) {
+      set_bit(v->first, begin);
+    }
+  }
+  free(longer);
+}
+
+/* Room for so many tokens in a table of a power of two that stays partly empty. */
+static uint32_t table_size(uint32_t tokens) {
+  uint32_t n = 1;
+  while (n < tokens + tokens / 2) n *= 2;
+  return n;
+}
+
+/* Counts the tokens of at most FT_BRIEF bytes and the others. */
+static void count_tokens(const char *p, const char *end, uint32_t *brief, uint32_t *longer) {
+  unsigned char token[1024];
+  *brief = *longer = 0;
+  for (; p < end; p = strchr(p, '\n') + 1) {
+    if (strcspn(p, " \n") > sizeof token) fail("a token is too long");
+    ++*(decode(&p, token) <= FT_BRIEF ? brief : longer);
+  }
 }
 
 static void pack_vocabulary(const char *in, const char *out) {
   size_t len, total = 0;
   char *text = read_whole(in, &len);
   const char *p = text, *end = p + len;
-  struct ft_vocab v = {0};
-  for (const char *q = p; q < end; q++) v.count += *q == '\n';
-  if (v.count + 1 >= 1u << FT_RANK_BITS) fail("too many tokens for a slot");
-  for (v.slot_count = 1; v.slot_count < 2 * v.count;) v.slot_count *= 2;
-  size_t words = sizeof v / 4 + v.count + 1 + v.slot_count;
-  struct ft_vocab *all = make(4 * words + len);
-  *all = v;
+  uint32_t brief, longer;
+  count_tokens(p, end, &brief, &longer);
+  uint32_t count = brief + longer, brief_count = table_size(brief), slot_count = table_size(longer);
+  if (count + 1 >= 1u << FT_RANK_BITS) fail("too many tokens for a slot");
+  size_t size = sizeof(struct ft_vocab) + brief_count * sizeof(struct ft_brief) +
+                4 * ((size_t)count + 1 + slot_count);
+  struct ft_vocab *all = make(size + len);
+  all->count = count;
+  all->brief_count = brief_count;
+  all->slot_count = slot_count;
   for (size_t i = 0; i < 65536; i++) all->pairs[i] = FT_NO_RANK;
-  uint32_t *offsets = all->rest, *slots = offsets + v.count + 1;
-  unsigned char *bytes = (unsigned char *)(slots + v.slot_count);
-  for (uint32_t rank = 0; rank < v.count; rank++) {
+  uint32_t *offsets = (uint32_t *)(all->briefs + brief_count), *slots = offsets + count + 1;
+  unsigned char *bytes = (unsigned char *)(slots + slot_count);
+  for (uint32_t rank = 0; rank < count; rank++) {
     size_t n = decode(&p, bytes + total);
     if (n == 0 || strtoul(p, (char **)&p, 10) != rank || *p++ != '\n')
       fail("lines are not in the order of ranks, or damaged");
     if (n > all->longest) all->longest = (uint32_t)n;
     offsets[rank] = (uint32_t)total;
-    add_slot(all, slots, bytes + total, n, rank);
+    add_token(all, slots, bytes + total, n, rank);
     total += n;
   }
-  offsets[v.count] = (uint32_t)total;
+  offsets[count] = (uint32_t)total;
+  note_ends(all);
   for (int c = 0; c < 256; c++) {
     unsigned char byte = (unsigned char)c;
     if (ft_vocab_rank(all, &byte, 1) == FT_NO_RANK) fail("a byte is no token");
   }
-  write_whole(out, all, 4 * words + total);
+  write_whole(out, all, size + total);
   free(all);
   free(text);
 }

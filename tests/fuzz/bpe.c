@@ -72,22 +72,21 @@ static uint32_t rank_of(const uint32_t *list, const unsigned char *p, size_t len
 /* Tokens of a piece to ids; how many. */
 static size_t merge(const uint32_t *list, const unsigned char *p, size_t len, uint32_t *ids) {
   static size_t at[3 * TEXT_MAX + 1];
+  static uint32_t ranks[3 * TEXT_MAX + 1]; /* of part i joined with the next */
   size_t n = len;
   for (size_t i = 0; i <= len; i++) at[i] = i;
   if (rank_of(list, p, len) != FT_NO_RANK) at[n = 1] = len;
+  for (size_t i = 0; i + 2 <= n; i++) ranks[i] = rank_of(list, p + at[i], at[i + 2] - at[i]);
   for (;;) {
-    uint32_t least = FT_NO_RANK;
     size_t where = 0;
-    for (size_t i = 0; i + 2 <= n; i++) {
-      uint32_t rank = rank_of(list, p + at[i], at[i + 2] - at[i]);
-      if (rank < least) {
-        least = rank;
-        where = i;
-      }
-    }
-    if (least == FT_NO_RANK) break;
+    for (size_t i = 1; i + 2 <= n; i++)
+      if (ranks[i] < ranks[where]) where = i;
+    if (n < 2 || ranks[where] == FT_NO_RANK) break;
     memmove(at + where + 1, at + where + 2, (n - where - 1) * sizeof *at);
+    memmove(ranks + where, ranks + where + 1, (n - where - 1) * sizeof *ranks);
     n--;
+    for (size_t i = where ? where - 1 : 0; i <= where && i + 2 <= n; i++)
+      ranks[i] = rank_of(list, p + at[i], at[i + 2] - at[i]);
   }
   for (size_t i = 0; i < n; i++) ids[i] = rank_of(list, p + at[i], at[i + 1] - at[i]);
   return n;
