@@ -84,8 +84,9 @@ static bool put_string(struct encoder *e, const char *s, size_t len, const char 
   if (ft_buf_reserve(&e->out, len + len / 16 + 2)) return fault(e, "memory", "not enough memory");
   if (!put(e, "\"", 1)) return false;
   while (done < len) {
-    size_t n = ft_json_plain(s + done, len - done);
-    if (n && !put(e, s + done, n)) return false;
+    if (ft_buf_reserve(&e->out, len - done)) return fault(e, "memory", "not enough memory");
+    size_t n = ft_json_copy(e->out.data + e->out.len, s + done, len - done);
+    e->out.len += n;
     done += n;
     if (done == len) break;
     if ((unsigned char)s[done] >= 0x80)
@@ -303,8 +304,8 @@ static int push_fault(lua_State *L, const struct encoder *e) {
   return 3;
 }
 
-/* Pushes name -> place for the list `order` at 2. Rows come one after another with the same list, so
- * the encoder keeps the last one: user value 1 is the list, 2 the places. */
+/* Pushes name -> place for the list `order` at 2. Rows come one after another with the same list,
+ * so the encoder keeps the last one: user value 1 is the list, 2 the places. */
 static void push_ranks(lua_State *L) {
   lua_getiuservalue(L, ENCODER_AT, 1);
   lua_getiuservalue(L, ENCODER_AT, 2);

@@ -97,7 +97,8 @@ static int shape_skeleton(lua_State *L) {
   struct shape *s = luaL_checkudata(L, 1, SHAPE);
   size_t len;
   const char *text = luaL_checklstring(L, 2, &len);
-  if (ft_skeleton_make(&s->skeleton, &s->shape, text, len) == FT_JSON_END) {
+  bool sound = lua_toboolean(L, 3);
+  if (ft_skeleton_make(&s->skeleton, &s->shape, text, len, sound) == FT_JSON_END) {
     lua_pushlstring(L, s->skeleton.text.data, s->skeleton.text.len);
     return 1;
   }
@@ -230,7 +231,7 @@ static int judge(lua_State *L, struct scan *s) {
   s->stage = NEXT_LINE;
   if (is_blank(text, len)) return fault(L, s, "empty", "an empty line", s->bom);
   s->rows++;
-  if (ft_skeleton_make(&s->skeleton, s->shape, text, len) == FT_JSON_FAULT) {
+  if (ft_skeleton_make(&s->skeleton, s->shape, text, len, false) == FT_JSON_FAULT) {
     s->stage = IN_FAULTS;
     push_kind(L, s, "fault");
     return 2 + push_fault(L, &s->skeleton.scan, s->bom);

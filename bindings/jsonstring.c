@@ -35,11 +35,16 @@ static bool is_plain_ascii(unsigned char c) {
 /* Goes on over plain characters of one to three bytes, 16 bytes at a time, and stops at the
  * beginning of a character that needs a closer look, or near the end. The tail bytes that a block
  * has must be those that its first bytes announce; E0 and ED, which restrict their second byte, and
- * four-byte characters are left to the caller. */
-static const char *skip_blocks(const char *p, const char *end) {
+ * four-byte characters are left to the caller. What it reads it copies to out, unless that is NULL:
+ * perhaps more than it passes over. */
+static inline const char *skip_blocks(const char *p, const char *end, char *out) {
   uint32_t announced = 0; /* bit i: byte i of the block must be a tail byte */
   while (end - p >= 16) {
     __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+    if (out) {
+      _mm_storeu_si128((__m128i *)(void *)out, v);
+      out += 16;
+    }
     __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1F)), v);
     __m128i quoting =
         _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')), _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
@@ -75,25 +80,55 @@ static const char *skip_blocks(const char *p, const char *end) {
   return p;
 }
 #else
-static const char *skip_blocks(const char *p, const char *end) {
+static inline const char *skip_blocks(const char *p, const char *end, char *out) {
   (void)end;
+  (void)out;
   return p;
 }
 #endif
 
-static const char *skip_plain(const char *p, const char *end) {
+static inline size_t skip_plain(const char *begin, const char *end, char *out) {
+  const char *p = begin;
   for (;;) {
-    p = skip_blocks(p, end);
-    while (p < end && is_plain_ascii((unsigned char)*p)) p++; /* the last few bytes */
-    if (p == end || (unsigned char)*p < 0x80) return p;
+    p = skip_blocks(p, end, out ? out + (p - begin) : NULL);
+    for (; p < end && is_plain_ascii((unsigned char)*p); p++) { /* the last few bytes */
+      if (out) out[p - begin] = *p;
+    }
+    if (p == end || (unsigned char)*p < 0x80) break;
     size_t n = ft_utf8_length(p, end);
-    if (n == 0) return p;
+    if (n == 0) break;
+    if (out) memcpy(out + (p - begin), p, n);
     p += n;
   }
+  return (size_t)(p - begin);
 }
 
 size_t ft_json_plain(const char *p, size_t len) {
-  return (size_t)(skip_plain(p, p + len) - p);
+  return skip_plain(p, p + len, NULL);
+}
+
+size_t ft_json_copy(char *out, const char *p, size_t len) {
+  return skip_plain(p, p + len, out);
+}
+
+const char *ft_json_quote(const char *p, const char *end, bool *escaped) {
+  while (p < end) {
+#ifdef __SSE2__
+    if (end - p >= 16) {
+      __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+      unsigned found = (unsigned)_mm_movemask_epi8(_mm_or_si128(
+          _mm_cmpeq_epi8(v, _mm_set1_epi8('"')), _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'))));
+      p += found ? __builtin_ctz(found) : 16;
+      if (!found) continue;
+    }
+#endif
+    if (*p == '"') return p;
+    if (*p++ == '\\') {
+      *escaped = true;
+      p++;
+    }
+  }
+  return NULL;
 }
 
 /* ---- escapes ---- */
@@ -181,7 +216,8 @@ size_t ft_json_unescape(char *out, const char *raw, size_t len) {
     memmove(o, raw, n);
     o += n;
     raw += n;
-    for (; raw < end && *raw == '\\'; o += ft_json_unescape_one(o, &raw, end)) {}
+    for (; raw < end && *raw == '\\'; o += ft_json_unescape_one(o, &raw, end)) {
+    }
   }
   return (size_t)(o - out);
 }

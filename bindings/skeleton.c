@@ -309,12 +309,13 @@ static enum ft_json_token no_memory(struct ft_skeleton *k) {
 }
 
 enum ft_json_token ft_skeleton_make(struct ft_skeleton *k, const struct ft_shape *shape,
-                                    const char *text, size_t len) {
+                                    const char *text, size_t len, bool sound) {
   enum ft_json_token token;
   int use = FT_SHAPE_OPEN; /* of the value that comes */
   ft_buf_reset(&k->text);
   forget_links(k);
   ft_json_start(&k->scan, text, len);
+  k->scan.sound = sound;
   while ((token = ft_json_next(&k->scan)) > FT_JSON_END) {
     bool object = token == FT_JSON_OBJECT;
     switch (token) {

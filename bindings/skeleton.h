@@ -69,9 +69,9 @@ struct ft_skeleton {
 void ft_skeleton_init(struct ft_skeleton *k);
 void ft_skeleton_free(struct ft_skeleton *k);
 
-/* Makes the skeleton of a text, which must stay as long as k->scan is used. FT_JSON_END, or
- * FT_JSON_FAULT with the fault in k->scan. */
+/* Makes the skeleton of a text, which must stay as long as k->scan is used; sound: see jsonscan.h.
+ * FT_JSON_END, or FT_JSON_FAULT with the fault in k->scan. */
 enum ft_json_token ft_skeleton_make(struct ft_skeleton *k, const struct ft_shape *shape,
-                                    const char *text, size_t len);
+                                    const char *text, size_t len, bool sound);
 
 #endif

@@ -139,6 +139,7 @@ struct worker {
 struct job {
   struct encoding *e; /* whose job it is; NULL: ended */
   const struct ft_shape *shape;
+  bool sound; /* the rows were found valid before */
   int started;
   struct worker workers[THREADS_MAX]; /* the first works in the thread that waits */
   size_t count;
@@ -151,7 +152,7 @@ static void *work(void *arg) {
   struct job *job = w->job;
   for (size_t i; (i = atomic_fetch_add(&job->next, 1)) < job->count;) {
     struct row *row = &job->rows[i];
-    row->tokens = ft_shape_count(job->shape, w->counter, row->text, row->len);
+    row->tokens = ft_shape_count(job->shape, w->counter, row->text, row->len, job->sound);
   }
   return NULL;
 }
@@ -192,11 +193,12 @@ static int job_close(lua_State *L) {
   return 0;
 }
 
-/* Arguments: encoding, list of rows, shape. Pushes the job. */
+/* Arguments: encoding, list of rows, shape, whether they are sound. Pushes the job. */
 static int encoding_start(lua_State *L) {
   struct encoding *e = check_open(L);
   luaL_checktype(L, 2, LUA_TTABLE);
   const struct ft_shape *shape = luaL_checkudata(L, 3, FT_TOKENIZER_SHAPE);
+  bool sound = lua_toboolean(L, 4);
   if (e->job) return luaL_error(L, "the encoding counts other rows; finish those first");
   lua_settop(L, 3);
   size_t count = lua_rawlen(L, 2), bytes = 0;
@@ -204,6 +206,7 @@ static int encoding_start(lua_State *L) {
   memset(job, 0, sizeof *job);
   job->count = count;
   job->shape = shape;
+  job->sound = sound;
   luaL_setmetatable(L, JOB);
   /* a list of our own: the caller's may change */
   lua_createtable(L, (int)count, 0);

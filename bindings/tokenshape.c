@@ -165,8 +165,8 @@ static int find_key(const struct ft_shape *s, struct ft_counter *c, int above) {
   return s->node[above].others;
 }
 
-int64_t ft_shape_count(const struct ft_shape *s, struct ft_counter *c, const char *row,
-                       size_t len) {
+int64_t ft_shape_count(const struct ft_shape *s, struct ft_counter *c, const char *row, size_t len,
+                       bool sound) {
   struct ft_json *j = &c->json;
   uint16_t nodes[FT_JSON_MAX_DEPTH]; /* of what is open */
   int key = 0, place = 0,
@@ -174,6 +174,7 @@ int64_t ft_shape_count(const struct ft_shape *s, struct ft_counter *c, const cha
   const char *json_start = row;
   int64_t total = 0, n = 0;
   ft_json_start(j, row, len);
+  j->sound = sound;
   for (;;) {
     int depth = j->depth;
     enum ft_json_token token = ft_json_next(j);

@@ -35,8 +35,9 @@ struct ft_counter {
 
 enum { FT_ROW_MEMORY = -1, FT_ROW_JSON = -2 };
 
-/* Tokens of a row, FT_ROW_MEMORY, or FT_ROW_JSON: it is no JSON. */
-int64_t ft_shape_count(const struct ft_shape *s, struct ft_counter *c, const char *row, size_t len);
+/* Tokens of a row, FT_ROW_MEMORY, or FT_ROW_JSON: it is no JSON. sound: see jsonscan.h. */
+int64_t ft_shape_count(const struct ft_shape *s, struct ft_counter *c, const char *row, size_t len,
+                       bool sound);
 
 /* Forgets the memos. */
 void ft_counter_forget(struct ft_counter *c);

@@ -190,7 +190,7 @@ function M.export(recipe, output, options)
     err.raise("recipe", "the training file is at the provider already; there is nothing to prepare",
       { where = recipe:where("dataset", "train") })
   end
-  local pass = passes.new { tokens = options.counter and tally.stream(options.counter) }
+  local pass = passes.new { tokens = options.counter and tally.stream(options.counter, nil, true) }
   local writer <close> = splits.writer(output)
   pass:read(recipe, "train", { limit = options.limit or recipe.limit, after = options.after,
     on_progress = options.on_progress }, function(json) writer.add(json) end)

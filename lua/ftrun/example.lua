@@ -45,8 +45,8 @@ end
 
 local verdicts, count = {}, 0
 
-local function judge(json, method)
-  local skeleton, message, code, offset = rules.shape():skeleton(json)
+local function judge(json, method, sound)
+  local skeleton, message, code, offset = rules.shape():skeleton(json, sound)
   if not skeleton then
     local finding = codes.finding(code == "empty" and "empty_line" or code, "", message)
     finding.offset = offset
@@ -88,7 +88,7 @@ function M.make(value, method)
   local ok, json, message, code = pcall(encode, value)
   if not ok then message, json = tostring(json), nil end
   if not json then return nil, { encode_fault(message, code) } end
-  return json, judge(json, method)
+  return json, judge(json, method, true)
 end
 
 return M

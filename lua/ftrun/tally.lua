@@ -35,13 +35,14 @@ Stream.__index = Stream
 
 ---@class ftrun.tally.Counter  one without start counts while the caller waits
 ---@field rows fun(self, lines: string[]): (integer|false)[]
----@field start (fun(self, lines: string[]): { finish: fun(self): (integer|false)[] })?
+---@field start (fun(self, lines: string[], sound: boolean?): { finish: fun(self): (integer|false)[] })?
 
 --- Counts lines in batches while the caller makes the next ones: add(line, number), then finish(). Holds two batches.
 ---@param counter ftrun.tally.Counter
 ---@param limit integer?  tokens that the provider reads of an example
-function M.stream(counter, limit)
-  return setmetatable({ counter = counter, limit = limit, bytes = 0, lines = {}, numbers = {},
+---@param sound boolean?   each line was found valid JSON before
+function M.stream(counter, limit, sound)
+  return setmetatable({ counter = counter, limit = limit, sound = sound, bytes = 0, lines = {}, numbers = {},
     tally = { histogram = histogram.new(), billed = 0 } }, Stream)
 end
 
@@ -60,7 +61,7 @@ function Stream:flush()
   if #self.lines == 0 then return end
   local lines, counter = self.lines, self.counter
   self.counting = self.numbers
-  self.job = counter.start and counter:start(lines) or { finish = function() return counter:rows(lines) end }
+  self.job = counter.start and counter:start(lines, self.sound) or { finish = function() return counter:rows(lines) end }
   self.lines, self.numbers, self.bytes = {}, {}, 0
 end
 

@@ -86,8 +86,9 @@ function Counter:rows(lines) return self.native:rows(lines, self.shape) end
 
 --- Begins to count rows while the caller goes on; finish() on what this returns gives what rows() would. One at a time.
 ---@param lines string[]
+---@param sound boolean?  each was found valid JSON before
 ---@return ft.tokenizer.Job
-function Counter:start(lines) return self.native:start(lines, self.shape) end
+function Counter:start(lines, sound) return self.native:start(lines, self.shape, sound) end
 
 --- Tokens of one row, or false.
 ---@param line string

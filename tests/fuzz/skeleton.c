@@ -76,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
       malloc(size > 1 ? size - 1 : 1); /* so that a sanitizer sees each byte read too much */
   must(text != NULL);
   memcpy(text, data + 1, --size);
-  enum ft_json_token token = ft_skeleton_make(&skeleton, &shape, text, size);
+  enum ft_json_token token = ft_skeleton_make(&skeleton, &shape, text, size, false);
   must(token == scan(&plain, text, size));
   if (token == FT_JSON_END) {
     must(scan(&plain, skeleton.text.data, skeleton.text.len) == FT_JSON_END);

@@ -134,11 +134,12 @@ function dataset.shape(keys) end
 local Shape = {}
 --- The skeleton of one JSON text, itself a JSON text: rows that have the same one cannot be told apart by rules that look at nothing else.
 ---@param text string
+---@param sound boolean?  the text was found valid before (encode made it), so its strings need no second look
 ---@return string? skeleton
 ---@return string? message  and code and offset as from dataset.check
 ---@return string? code
 ---@return integer? offset
-function Shape:skeleton(text) end
+function Shape:skeleton(text, sound) end
 
 --- Scans a JSONL file (plain or gzip) at the speed of the JSON scanner: Lua hears only of faults and of rows whose skeleton it has not accepted.
 ---@param path string  "-": standard input

@@ -51,8 +51,9 @@ function Encoding:rows(rows, shape) end
 --- what rows() would. One at a time; raises when there is another.
 ---@param rows string[]
 ---@param shape userdata
+---@param sound boolean?  each row was found valid before (dataset.check or encode): must be true, strings are not looked at again
 ---@return ft.tokenizer.Job
-function Encoding:start(rows, shape) end
+function Encoding:start(rows, shape, sound) end
 
 --- Frees its memory; gives up what is being counted. Idempotent.
 function Encoding:close() end
