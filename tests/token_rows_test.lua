@@ -33,6 +33,13 @@ t.test("rows counted in the background are what rows() counts, with any number o
   end
 end)
 
+t.test("rows that are known to be valid have the same tokens", function()
+  local shape = tokenizer.shape(SHAPE)
+  local e <close> = tokenizer.open("o200k_base", 2)
+  local list = rows(500)
+  t.eq(e:start(list, shape, true):finish(), counts(e, list, shape))
+end)
+
 t.test("a job keeps its rows alive, and ends with its encoding", function()
   local shape = tokenizer.shape(SHAPE)
   local e = tokenizer.open("cl100k_base", 3)

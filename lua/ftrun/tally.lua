@@ -61,7 +61,8 @@ function Stream:flush()
   if #self.lines == 0 then return end
   local lines, counter = self.lines, self.counter
   self.counting = self.numbers
-  self.job = counter.start and counter:start(lines, self.sound) or { finish = function() return counter:rows(lines) end }
+  self.job = counter.start and counter:start(lines, self.sound)
+    or { finish = function() return counter:rows(lines) end }
   self.lines, self.numbers, self.bytes = {}, {}, 0
 end
 

@@ -36,6 +36,9 @@ static void check_plain(const char *text, size_t size) {
     i += n;
   }
   must(ft_json_plain(text, size) == i);
+  char *copy = malloc(size + 1);
+  must(copy != NULL && ft_json_copy(copy, text, size) == i && memcmp(copy, text, i) == 0);
+  free(copy);
 }
 
 /* The keys seen, with the object that has them. */

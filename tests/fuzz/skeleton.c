@@ -81,6 +81,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (token == FT_JSON_END) {
     must(scan(&plain, skeleton.text.data, skeleton.text.len) == FT_JSON_END);
     remember(&known, &skeleton.text);
+    struct ft_skeleton again; /* without a look at the strings' bytes */
+    ft_skeleton_init(&again);
+    must(ft_skeleton_make(&again, &shape, text, size, true) == FT_JSON_END);
+    must(again.text.len == skeleton.text.len);
+    must(memcmp(again.text.data, skeleton.text.data, again.text.len) == 0);
+    ft_skeleton_free(&again);
   } else {
     must(strcmp(skeleton.scan.code, plain.code) == 0 && skeleton.scan.offset == plain.offset);
     pass_faults(&skeleton.scan, size);
