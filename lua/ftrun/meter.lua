@@ -2,6 +2,8 @@
 local amounts = require "ftrun.amounts"
 local budget = require "ftrun.budget"
 local cost = require "ftrun.cost"
+local journal = require "ftrun.journal"
+local runs = require "ftrun.runs"
 local watch = require "ftrun.watch"
 
 local M = {}
@@ -91,6 +93,15 @@ function Meter:guard(provider, tell)
     local ok, e = pcall(provider.cancel, provider, job.id)
     -- it may have ended in between
     if not ok and watch.is_open(provider:get(job.id).state) then error(e, 0) end
+  end
+end
+
+--- What a run's own plan said about money; nil for a job of others.
+---@param summary ftrun.Run.Summary?
+---@return ftrun.Cost?
+function M.planned(summary)
+  for _, record in ipairs(summary and journal.read(runs.dir(summary.id) .. "/journal.jsonl") or {}) do
+    if record.phase == "plan" then return record.data.cost end
   end
 end
 

@@ -1,6 +1,7 @@
 --- ftrun status [RUN|JOB]
 local json = require "ftrun.json"
 local log = require "ft.log"
+local meter = require "ftrun.meter"
 local runs = require "ftrun.runs"
 local target = require "ftrun.target"
 local time = require "ft.time"
@@ -19,11 +20,15 @@ end
 
 local function lines(job, summary, rests)
   local function at(seconds) return seconds and time.iso8601(seconds) end
+  local waiting = watch.waiting(job)
+  local balance = meter.balance(meter.planned(summary), job)
   local rows = {
     { "run", summary and summary.id }, { "job", job.id }, { "state", job.state },
+    { "waiting", waiting and watch.waiting_line(waiting) },
     { "base model", job.base_model }, { "model", job.model }, { "created", at(job.created_at) },
     { "finished", at(job.finished_at) }, { "estimated finish", at(job.estimated_finish) },
-    { "trained tokens", job.trained_tokens }, { "error", job.error and job.error.message },
+    { "trained", balance and meter.balance_line(balance):gsub("^trained ", "") },
+    { "error", job.error and job.error.message },
     { "folder", summary and runs.dir(summary.id) },
     { "training", rests and "rests while no process serves it" }, { "continue", rests and runs.command(summary) },
   }

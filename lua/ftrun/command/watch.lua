@@ -1,7 +1,6 @@
 --- ftrun watch [RUN|JOB]: follows the job; changes nothing, so it may run beside the run itself or
 --- on another machine.
 local err = require "ftrun.err"
-local journal = require "ftrun.journal"
 local meter = require "ftrun.meter"
 local runs = require "ftrun.runs"
 local terminal = require "ftrun.terminal"
@@ -10,13 +9,6 @@ local watch = require "ftrun.watch"
 
 local command = {}
 
---- What the run's own plan said about money; nil for a job of others.
-local function planned_cost(summary)
-  for _, record in ipairs(summary and journal.read(runs.dir(summary.id) .. "/journal.jsonl") or {}) do
-    if record.phase == "plan" then return record.data.cost end
-  end
-end
-
 --- One attempt; nil when the process that served the local provider has ended: this one can serve it then.
 local function follow(args, state, ui, memory, usage)
   local t <close> = target.of(args, "job")
@@ -24,7 +16,7 @@ local function follow(args, state, ui, memory, usage)
     return ("detached: job %s %s; watch it again: ftrun watch %s"):format(t.job,
       t.inside and "rests while no process serves it" or "goes on", t.job)
   end
-  local gauge = meter.new { cost = planned_cost(t.summary), past = usage }
+  local gauge = meter.new { cost = meter.planned(t.summary), past = usage }
   local ok, job = pcall(watch.follow, { provider = t.provider, job_id = t.job, memory = memory, emit = ui.event,
     each = function(now)
       local event = gauge:read(now)
