@@ -168,3 +168,22 @@ t.test("Ctrl-C keeps what was answered, and says how to go on", function()
     t.eq(#lines(r.out)[1].result.list, 60)
   end, function(r) return m.handler(r) end)
 end)
+
+t.test("chat tells tokens and time, an answer that was cut, and a refusal", function()
+  local reply
+  program.against_server(function(_, start)
+    local function ask(message, reason)
+      reply = json.encode { choices = { { index = 0, finish_reason = reason, message = message } },
+        usage = { prompt_tokens = 1200, completion_tokens = 7 } }
+      return start("chat", "--model", "ft:gpt-4o-mini-2024-07-18:x", "?")
+    end
+    local r = ask({ role = "assistant", content = "так" }, "stop")
+    t.eq({ r.code, r.out }, { 0, "так\n" }, r.err)
+    t.has(r.err, "1 200 tokens read, 7 written, 0.")
+    t.has(r.err, "$0.0004")
+    t.has(ask({ role = "assistant", content = "та" }, "length").err, "the answer was cut at the limit of length")
+    r = ask({ role = "assistant", refusal = "I cannot" }, "stop")
+    t.eq(r.code, 8)
+    t.has(r.err, "the model refuses: I cannot")
+  end, function() return { status = 200, body = reply } end)
+end)

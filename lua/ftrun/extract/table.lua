@@ -37,8 +37,10 @@ local function query(self, sql, params)
   return result
 end
 
+-- Types without a length: a longer key is no key of the table, and is not cut into one (NULL for -1 makes char(1) of
+-- char(8)).
 local function read_columns(self)
-  local rows = query(self, "SELECT a.attname AS name, format_type(a.atttypid, NULL) AS type FROM pg_attribute a "
+  local rows = query(self, "SELECT a.attname AS name, format_type(a.atttypid, -1) AS type FROM pg_attribute a "
     .. "WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
     { self.quoted }).rows
   if #rows == 0 then
