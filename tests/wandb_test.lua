@@ -427,3 +427,117 @@ t.test("wandb status tells what is set and what is missing, and no key", functio
   t.ok(not (r.out .. r.err):find(key, 1, true))
   t.eq(program.run(dir.path, {}, "wandb", "sync").code, 2)
 end)
+
+-- ---- what is there already ----
+
+--- What a log says of the job: history, the last summary, the exit code, names of artifacts.
+local function said(list)
+  local rows, last, names = {}, nil, {}
+  for i, h in ipairs(all(list, "history")) do rows[i] = values(h.item) end
+  for _, s in ipairs(all(list, "summary")) do last = values(s.update) end
+  last["_wandb.runtime"] = nil -- of the clock, where an event has no time
+  for _, a in ipairs(all(list, "artifact")) do names[#names + 1] = a.name end
+  table.sort(names)
+  return rows, last, all(list, "exit")[1].exit_code or 0, names
+end
+
+t.test("a run is logged afterwards as it would have been while it went on; once, unless --overwrite asks", function()
+  program.in_project(function(dir)
+    local result = program.result(program.run(dir, {}, "--local", "toy.lua", "--json"))
+    local rows, last, code, names = said((log_of(dir)))
+    local _, path = log_of(dir)
+    assert(fs.remove(path:match "^(.*)/", true))
+    local r = program.run(dir, {}, "wandb", "sync", "toy", "--json")
+    t.eq(r.code, 0, r.err)
+    local told = json.decode(r.out)
+    t.eq({ told.type, told.did, told.run }, { "wandb", "logged", result.run })
+    local list, again = log_of(dir)
+    t.eq({ again, told.dir }, { path, path:match("^(.*)/"):sub(#dir + 2) })
+    local rows2, last2, code2, names2 = said(list)
+    t.eq({ rows2, last2, code2, names2 }, { rows, last, code, names })
+    local bytes = fs.read(path)
+    for _, name in ipairs { result.run, result.job, "--all" } do
+      r = program.run(dir, {}, "wandb", "sync", name)
+      t.eq(r.code, 0, r.err)
+      t.has(r.out:gsub("%s+", " "), "skipped: it is logged already, in")
+    end
+    t.eq(fs.read(path), bytes)
+    assert(fs.write(path .. ".synced", ""))
+    t.has(program.run(dir, {}, "wandb", "sync", "toy").out, "sent already")
+    t.eq(program.run(dir, {}, "wandb", "sync", "toy", "--overwrite").code, 0)
+    t.eq(fs.stat(path .. ".synced"), nil)
+    -- a recipe that was changed since says nothing any more
+    assert(fs.write(dir .. "/toy.lua", fs.read(dir .. "/toy.lua") .. "-- changed\n"))
+    r = program.run(dir, { WANDB_PROJECT = "other" }, "wandb", "sync", "toy", "--overwrite")
+    t.has(r.err, "was changed since")
+    t.eq((log_of(dir))[2].run.project, "other")
+  end, 40, WANTED)
+end)
+
+t.test("a job of the provider is logged from what the provider has, under the job's id", function()
+  program.in_project(function(dir)
+    local s <close> = program.serve(dir)
+    local env = { OPENAI_BASE_URL = s.url, OPENAI_API_KEY = "local-key-of-nobody" }
+    local result = program.result(program.run(dir, env, "toy.lua", "--yes", "--json"))
+    t.eq(result.state, "succeeded")
+    local far <close> = t.folder()
+    local r = program.run(far.path, env, "wandb", "sync", result.job, "--json")
+    t.eq(r.code, 0, r.err)
+    local list = runs_of(far.path .. "/.ftrun/wandb")[result.job]
+    local rows, last, code, names = said(list)
+    local metrics = program.metrics(dir, result)
+    t.eq(#rows, #metrics)
+    for i, m in ipairs(metrics) do t.eq({ rows[i]._step, rows[i].train_loss }, { m.step, m.train_loss }) end
+    t.eq({ last.status, last.fine_tuned_model, code }, { "succeeded", result.model, 0 })
+    t.eq({ #names, names[1], names[2]:sub(1, 11), names[3]:sub(1, 11) }, { 3, "model-metadata", "train-file-",
+      "valid-file-" })
+    t.eq(json.decode(program.run(far.path, env, "wandb", "sync", result.job, "--json").out).did, "skipped")
+    -- --all finds it too, and knows the jobs of own runs
+    local other <close> = t.folder()
+    r = program.run(other.path, env, "wandb", "sync", "--all", "--json")
+    t.eq({ json.decode(r.out).run, json.decode(r.out).did }, { result.job, "logged" })
+    r = program.run(dir, env, "wandb", "sync", "--all", "--json")
+    t.eq({ json.decode(r.out).run, r.out:find(result.job, 1, true) }, { result.run })
+    r = program.run(far.path, env, "wandb", "sync", "ftjob-none")
+    t.eq(r.code, 8, r.err)
+    t.eq(program.run(far.path, { WANDB_MODE = "disabled" }, "wandb", "sync", result.job).code, 5)
+    t.eq(program.run(far.path, env, "wandb", "status", result.job).code, 2)
+  end)
+end)
+
+t.test("a result file gives the steps that the events do not have", function()
+  local existing = require "ftrun.wandb.existing"
+  t.eq(existing.result_rows "\xEF\xBB\xBFstep,train_loss,valid_loss\r\n1,0.5,\r\n2,0.25,nan\n\"3\",1e-3,7\nx,1,1\n",
+    { { step = 1, train_loss = 0.5 }, { step = 2, train_loss = 0.25 },
+      { step = 3, train_loss = 0.001, valid_loss = 7 } })
+  t.eq(existing.result_rows "", {})
+  local provider = { get = function() return { id = "ftjob-1", state = "succeeded", status = "succeeded" } end,
+    checkpoints = function() return {} end,
+    result = function() return "step,train_loss,valid_loss\n1,1,2\n2,0.5,1\n3,0.3,1\n4,0.1,1\n5,0.05,1\n" end }
+  provider.events = function()
+    local list = { { id = "a", kind = "metrics", created_at = 5, metrics = { step = 2, train_loss = 0.5 } },
+      { id = "b", kind = "metrics", created_at = 7, metrics = { step = 4, train_loss = 0.1 } } }
+    return function() return table.remove(list, 1) end
+  end
+  local steps = {}
+  for _, e in ipairs(existing.job(provider, "ftjob-1").events) do
+    if e.type == "metrics" then steps[#steps + 1] = { e.step, e.metrics.valid_loss, e.created_at } end
+  end
+  t.eq(steps, { { 1, 2, 5 }, { 2, 1, 5 }, { 3, 1, 7 }, { 4, 1, 7 }, { 5, 1, 7 } })
+end)
+
+t.test("the SDK's settings files are read below the environment, the folder's before the user's", function()
+  local dir <close> = t.folder()
+  assert(fs.mkdir(dir.path .. "/.config/wandb"))
+  assert(fs.mkdir(dir.path .. "/wandb"))
+  assert(fs.write(dir.path .. "/.config/wandb/settings", "[default]\nproject = users\nentity = team\nmode = offline\n"))
+  assert(fs.write(dir.path .. "/wandb/settings", "[default]\nproject = here\n"))
+  local s = json.decode(program.run(dir.path, {}, "wandb", "status", "--json").out)
+  t.eq({ s.logs, s.project, s.entity }, { false, "here", "team" })
+  s = json.decode(program.run(dir.path, { WANDB_PROJECT = "mine", WANDB_API_KEY = "local-" .. ("0"):rep(40) }, "wandb",
+    "status", "--json").out)
+  t.eq({ s.logs, s.online, s.project, s.offline_why }, { true, false, "mine", "WANDB_MODE is offline" })
+  local r = program.run(dir.path, {}, "wandb", "status")
+  t.has(r.out, "team (" .. dir.path .. "/.config/wandb/settings)")
+  t.has(r.out, "wandb/settings: read")
+end)

@@ -299,10 +299,13 @@ return {
     example = "ftrun doctor",
   },
   {
-    name = "wandb", does = "Explain what Weights & Biases is told, and what is missing.",
-    args = { { "action", "status: settings, key, and offline runs that are to be uploaded", choices = { "status" } } },
-    options = { JSON, QUIET },
-    example = "ftrun wandb status",
+    name = "wandb", does = "Log runs and jobs to Weights & Biases; explain what is set and missing.",
+    args = { { "action", "status: settings, key, and runs that are to be sent; sync: log runs and jobs that are there, "
+        .. "and send what waits", choices = { "status", "sync" } },
+      { "job", "sync: runs, jobs (ftjob-...), or W&B runs of .ftrun/wandb", optional = true, many = true } },
+    options = { { "--all", "sync: all that is not logged yet: runs of this folder, the provider's jobs" },
+      { "--overwrite", "sync: log again what was logged" }, LOCAL, JSON, QUIET },
+    example = "ftrun wandb sync ftjob-abc123",
   },
   {
     name = "completion", does = "Print what a shell needs to complete ftrun's commands, options, runs and recipes.",

@@ -290,6 +290,31 @@ def killed(program):
     project.close()
 
 
+def later(program):
+    """An offline run that ftrun itself sends afterwards, once."""
+    project = Project(program, datasets=True)
+    same("an offline run to the end", project.finish(), 0)
+    run, path, config, history = check_records(project)
+    server = Server(KEY)
+    env = dict(project.env, WANDB_BASE_URL=server.url)
+    env.pop("WANDB_MODE", None)
+    outcomes = []
+    for _ in range(2):
+        done = subprocess.run([program, "wandb", "sync", "--all", "--json"], env=env, cwd=project.folder, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
+        check("ftrun wandb sync ends well", done.returncode == 0, [done.stdout, done.stderr])
+        outcomes.append([json.loads(line)["did"] for line in done.stdout.splitlines()])
+    same("ftrun wandb sync sends a run once", outcomes, [["sent"], ["skipped"]])
+    there = server.runs[run]
+    there.server = server
+    same("ftrun wandb sync: the history", there.history(), history)
+    same("ftrun wandb sync: the config", there.plain_config(), config)
+    same("ftrun wandb sync: the end", [there.exit_code, there.complete, server.problems], [0, 1, []])
+    check_content(project, there, texts=True)
+    server.close()
+    project.close()
+
+
 def main():
     program = os.path.abspath(sys.argv[1])
     print("wandb", wandb.__version__)
@@ -297,6 +322,7 @@ def main():
     killed(program)
     succeeded(program)
     cancelled(program)
+    later(program)
 
 
 if __name__ == "__main__":

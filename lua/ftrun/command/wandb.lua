@@ -1,37 +1,22 @@
---- ftrun wandb status
+--- ftrun wandb status, ftrun wandb sync
+local err = require "ftrun.err"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
 local log = require "ft.log"
-local runs = require "ftrun.runs"
+local places = require "ftrun.wandb.places"
 local settings = require "ftrun.wandb.settings"
 
 local command = {}
 
 local MEANS = {
-  WANDB_ENABLED = "false: no run is logged",
+  WANDB_ENABLED = "true: chats are logged too; false: nothing is",
   WANDB_MODE = "online with a key (the default), offline, or disabled",
   WANDB_API_KEY = "the key of your account; without one runs are logged offline",
   WANDB_PROJECT = "the project; a recipe's wandb.project goes first; default uncategorized",
   WANDB_ENTITY = "team or user; default: that of the key",
   WANDB_BASE_URL = "a server of your own; default https://api.wandb.ai",
-  WANDB_DIR = "not used by ftrun: W&B runs lie in the folder of their run",
+  WANDB_DIR = "where runs of calls and of jobs elsewhere lie; default .ftrun; those of runs lie in their folder",
 }
-
---- Offline runs that are here, and whether they were uploaded.
-local function offline_runs()
-  local list = {}
-  for _, summary in ipairs(runs.list()) do
-    local root = runs.dir(summary.id) .. "/wandb"
-    for _, name in ipairs(fs.list(root) or {}) do
-      local folder = root .. "/" .. name
-      local file = ("%s/run-%s.wandb"):format(folder, summary.id)
-      if fs.stat(file) then
-        list[#list + 1] = { run = summary.id, dir = folder, synced = fs.stat(file .. ".synced") ~= nil }
-      end
-    end
-  end
-  return list
-end
 
 local function rows_of(status)
   local rows = {}
@@ -46,9 +31,14 @@ local function rows_of(status)
     or status.online and ("Runs are logged online, to %s: %s."):format(status.base_url, status.why)
     or ("Runs are logged offline (%s): %s."):format(status.offline_why, status.why)
   rows[#rows + 1] = "A recipe can ask for it itself with wandb = { project = ... }."
+  for _, f in ipairs(status.files) do rows[#rows + 1] = f.path .. (f.found and ": read" or ": not there") end
+  local waiting = 0
+  for _, r in ipairs(status.runs) do if not r.synced then waiting = waiting + 1 end end
+  if waiting > 0 then rows[#rows + 1] = "Not sent yet (ftrun wandb sync RUN, or --all for all of them):" end
   for _, r in ipairs(status.runs) do
-    rows[#rows + 1] = r.synced and ("uploaded: %s"):format(r.run) or ("wandb sync %s"):format(r.dir)
+    if not r.synced then rows[#rows + 1] = ("  %s  %s"):format(r.run, r.dir) end
   end
+  if #status.runs > waiting then rows[#rows + 1] = ("sent: %d"):format(#status.runs - waiting) end
   return rows
 end
 
@@ -59,14 +49,20 @@ local function status()
     local value, origin = settings.show(name)
     list[#list + 1] = { name = name, value = value, origin = origin, means = MEANS[name] }
   end
+  local here, files = {}, {}
+  for i, p in ipairs(places.list()) do here[i] = { run = p.id, dir = p.dir, synced = p.synced } end
+  for i, path in ipairs(settings.files()) do files[i] = { path = path, found = fs.stat(path) ~= nil } end
   local key, machine = settings.key_origin(set.base_url)
   return { logs = set.wanted, why = set.why, online = set.online == true, offline_why = set.offline_why,
     project = set.project, entity = set.entity, base_url = set.base_url,
-    key = key, machine = machine, settings = json.array(list), runs = json.array(offline_runs()) }
+    key = key, machine = machine, settings = json.array(list), files = json.array(files),
+    runs = json.array(here) }
 end
 
 ---@return integer exit_code
 function command.main(args)
+  if args.action == "sync" then return require("ftrun.wandb.sync").main(args) end
+  if #(args.job or {}) > 0 then err.raise("usage", "status takes no runs") end
   local now = status()
   log.out((args.json and json.encode(now) or table.concat(rows_of(now), "\n")) .. "\n")
   return 0

@@ -102,6 +102,15 @@ local function write_csv(dir)
   return fs.write(dir .. "/metrics.csv", table.concat(lines, "\n") .. "\n")
 end
 
+--- The events of a run, read only.
+---@param dir string
+---@return table[]
+function files.events(dir)
+  local events = {}
+  for event in each(read(dir)) do events[#events + 1] = event end
+  return events
+end
+
 ---@param context { dir: string }
 ---@return table tracker  also `past`: the events of earlier starts
 function files.open(context)

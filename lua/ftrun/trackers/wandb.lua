@@ -12,6 +12,7 @@ local cost = require "ftrun.cost"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
 local log = require "ft.log"
+local places = require "ftrun.wandb.places"
 local records = require "ftrun.wandb.records"
 local settings = require "ftrun.wandb.settings"
 local sink = require "ftrun.wandb.sink"
@@ -267,12 +268,14 @@ end
 -- ---- the tracker ----
 
 --- Makes the log, at the first event: a run that was not agreed to leaves nothing.
-function Tracker:begin(past)
+---@param past table[]
+---@param root string?  of W&B runs, when the run has no folder of its own
+function Tracker:begin(past, root)
   local c = self.c
   local start = time.parse(c.summary.created)
   self.start, self.clock, self.latest = start, start, {}
   self.newest, self.waiting, self.defined = {}, {}, {}
-  self.folder = ("%s/wandb/offline-run-%s-%s"):format(c.dir, os.date("%Y%m%d_%H%M%S", math.floor(start)), c.summary.id)
+  self.folder = places.folder(root or c.dir .. "/wandb", start, c.summary.id)
   local path = ("%s/run-%s.wandb"):format(self.folder, c.summary.id)
   self:open_log(path)
   for _, event in ipairs(past) do self:take(event) end
@@ -284,6 +287,20 @@ function Tracker:close()
   if not self.log then return end
   self:settle()
   log.info("W&B: " .. self.log:close("ftrun wandb sync " .. self.c.summary.id))
+end
+
+--- Logs a run that is over, or the part of it that is there.
+---@param context table
+---@param set ftrun.wandb.Settings
+---@param events table[]
+---@param root string?  of W&B runs, for a job that has no folder here
+---@return string folder
+---@return string text   what became of it
+function wandb.log(context, set, events, root)
+  local self = setmetatable({ c = context, set = set }, Tracker)
+  self:begin(events, root)
+  self:settle()
+  return self.folder, self.log:close("ftrun wandb sync " .. context.summary.id)
 end
 
 --- nil when this run is not to be logged.

@@ -1,5 +1,5 @@
---- What W&B's settings say, read as its SDK reads them: the environment, then netrc for the key, whose value is never
---- seen here. One place decides whether a run is logged, and says why not.
+--- What W&B's settings say, read as its SDK reads them: the environment, then its settings files, and netrc for the
+--- key, whose value is never seen here. One place decides whether a run is logged, and says why not.
 local fs = require "ft.fs"
 local http = require "ft.http"
 local native = require "ft.wandb"
@@ -25,8 +25,33 @@ local function get(name)
   return ok and value or nil
 end
 
---- The value of a setting that is no secret.
+--- The value of a setting of the environment that is no secret.
 settings.get = get
+
+-- what the SDK's settings files may hold besides the key, which they rarely do and which is not taken from there
+local IN_FILES = { WANDB_PROJECT = "project", WANDB_ENTITY = "entity", WANDB_BASE_URL = "base_url",
+  WANDB_MODE = "mode" }
+
+--- The SDK's settings files, the one that counts more first: that of the folder (`wandb init`), that of the user.
+---@return string[]
+function settings.files()
+  local list, dir = {}, get "WANDB_DIR" or "."
+  local near = fs.stat(dir .. "/.wandb") and ".wandb" or "wandb"
+  list[1] = (dir == "." and "" or dir .. "/") .. near .. "/settings"
+  local config = get "WANDB_CONFIG_DIR" or get "HOME" and get "HOME" .. "/.config/wandb"
+  if config then list[2] = config .. "/settings" end
+  return list
+end
+
+-- a setting, and where it is from: the environment (or .env) goes before the files
+local function lookup(name)
+  local value = get(name)
+  if value then return value, secrets.origin(name) end
+  for _, path in ipairs(IN_FILES[name] and settings.files() or {}) do
+    local found, text = pcall(secrets.read_setting, path, IN_FILES[name])
+    if found and text and text ~= "" then return text, path end
+  end
+end
 
 --- The first netrc file that is there, by the SDK's order.
 local function netrc_file()
@@ -119,12 +144,12 @@ end
 ---@return ftrun.wandb.Settings
 function settings.of(recipe)
   local asked = recipe and recipe.wandb
-  local enabled, mode = get "WANDB_ENABLED", (get "WANDB_MODE" or "online"):lower()
+  local enabled, mode = get "WANDB_ENABLED", (lookup "WANDB_MODE" or "online"):lower()
   local disabled = get "WANDB_DISABLED"
-  local project = asked and asked.project or get "WANDB_PROJECT"
+  local project = asked and asked.project or lookup "WANDB_PROJECT"
   local s = { mode = mode, project = project_name(project or DEFAULT_PROJECT),
-    entity = asked and asked.entity or get "WANDB_ENTITY",
-    base_url = (get "WANDB_BASE_URL" or DEFAULT_URL):gsub("/+$", ""),
+    entity = asked and asked.entity or lookup "WANDB_ENTITY",
+    base_url = (lookup "WANDB_BASE_URL" or DEFAULT_URL):gsub("/+$", ""),
     -- the SDK's name for it
     interval_s = tonumber(get "WANDB__FILE_STREAM_TRANSMIT_INTERVAL") }
   local by = asked and "the recipe has wandb = { ... }" or get "WANDB_PROJECT" and "WANDB_PROJECT is set"
@@ -153,9 +178,10 @@ end
 ---@return string? value
 ---@return string? origin
 function settings.show(name)
-  local origin = secrets.origin(name)
-  if not origin then return nil end
-  return get(name) or "(set)", origin
+  local value, origin = lookup(name)
+  if value then return value, origin end
+  origin = secrets.origin(name)
+  return origin and "(set)", origin
 end
 
 return settings
