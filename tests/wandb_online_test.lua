@@ -135,6 +135,26 @@ t.test("lost answers, faults of the server and 429 cost time, and no step", func
   end)
 end)
 
+t.test("a quota that is nearly used up slows the sending down", function()
+  local asked = false
+  local d <close> = double.open(function(_, r)
+    if asked or not r.path:find "file_stream" then return end
+    asked = true
+    return { headers = { ["RateLimit-Remaining"] = "1", ["RateLimit-Reset"] = "1.1" }, body = "{}" }
+  end)
+  with_key(d.url, function(folder, set)
+    local s = begin(folder, set)
+    s:publish()
+    step(s, 1)
+    wait_for(function() return #steps_at(d) == 1 end)
+    local at = time.monotonic()
+    step(s, 2)
+    wait_for(function() return #steps_at(d) == 2 end)
+    t.ok(time.monotonic() - at > 0.7, time.monotonic() - at)
+    s:close()
+  end)
+end)
+
 t.test("while the server is away records are taken at once, and all arrive when it is back", function()
   local d <close> = double.open()
   with_key(d.url, function(folder, set)

@@ -19,7 +19,10 @@ return function()
   }))
   local pieces = ""
   assert(http.request("GET", url, { proxy = false, on_data = function(piece) pieces = pieces .. piece end }))
+  assert(http.request("PUT", url, { proxy = false, file = dir.path .. "/f" }))
+  local secret = select(3, http.request("GET", url, { auth = { secret = "FTRUN_NO_SUCH_KEY", user = "api" } }))
   local refused = select(3, http.request("GET", "http://127.0.0.1:1/", { proxy = false, body = "x" }))
   return r.status == 200 and r.headers["content-length"] == "1" and fs.read(dir.path .. "/out") == "x" and told > 0
-    and pieces == "x" and refused == "refused" and 0 or 2
+    and pieces == "x" and refused == "refused"
+    and secret == "no_secret" and 0 or 2
 end
