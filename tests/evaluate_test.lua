@@ -51,10 +51,12 @@ local function in_folder(count, body)
   write_rows(dir .. "/validation.jsonl", count)
   body(function(provider, o)
     o = o or {}
-    local recipe = { evaluate = { score = o.score or { kind = "json_f1", paths = { "n[]" } } }, seed = 42,
+    local recipe = { evaluate = { score = o.score or { kind = "json_f1", paths = { "n[]" } } },
+      seed = o.seed or 42,
       sha256 = ("a"):rep(64), prices = o.prices, call = function(_, fn, ...) return fn(...) end }
     return evaluate.run { recipe = recipe, provider = provider, dir = dir, validation = dir .. "/validation.jsonl",
-      base = BASE, tuned = TUNED, others = o.others, limit = o.limit, progress = o.progress or function() end }
+      base = o.base or BASE, tuned = not o.alone and TUNED or nil, others = o.others, limit = o.limit, data = o.data,
+      aside = o.aside, shared = o.shared, progress = o.progress or function() end }
   end, dir)
 end
 
@@ -244,5 +246,81 @@ t.test("the table of scores fits into 80 columns and says what cannot be told", 
     t.has(text, "gpt-4.1-mini in place of the tuned model:")
     t.has(text, "…_very_long_name_of_a_field     -      -  -")
     t.ok(fs.stat(dir .. "/evaluation.json"))
+  end)
+end)
+
+t.test("a limit of the command line replaces no evaluation, and what it asked is not asked again", function()
+  in_folder(30, function(run, dir)
+    local p = fake_provider(good)
+    run(p)
+    local whole, lines = fs.read(dir .. "/evaluation.json"), kept(dir)
+    local e = run(p, { limit = 12 })
+    t.eq({ e.partial, e.rows, e.compared, #p.asked }, { 12, 12, 12, 60 })
+    t.eq(fs.read(dir .. "/evaluation.json"), whole)
+    t.eq(json.decode(fs.read(dir .. "/evaluation-first-12.json")).compared, 12)
+    t.eq(kept(dir), lines)
+    t.has(evaluate.notes(e)[1], "only the first 12 rows")
+    t.eq(run(p, { limit = 30 }).partial, nil)
+    t.eq(run(p, { limit = 12, aside = "exact", score = { kind = "exact" } }).file,
+      dir .. "/evaluation-exact-first-12.json")
+    t.eq(fs.read(dir .. "/evaluation.json"):gsub('"at":"[^"]*"', ""), whole:gsub('"at":"[^"]*"', ""))
+  end)
+end)
+
+t.test("one model alone is scored, with its cost and latency, and compared with nothing", function()
+  in_folder(12, function(run)
+    local p = fake_provider(good)
+    local e = run(p, { base = TUNED, alone = true, data = "rows.jsonl" })
+    t.eq({ e.scores[1].base.value, e.scores[1].tuned, e.scores[1].verdict, #p.asked, e.compared },
+      { 1.0, nil, nil, 12, 12 })
+    t.eq({ e.models.base.answered, e.models.tuned }, { 12 })
+    local text = table.concat(score_text.lines(e), "\n")
+    t.has(text, "A " .. TUNED)
+    t.has(text, "\nf1                          1.000\n")
+    t.has(text, "\nmedian seconds an answer    0.0")
+    t.has(text, "\nUSD for 1,000 answers        0.42\n")
+    t.eq(#evaluate.notes(e), 0)
+  end)
+end)
+
+t.test("answers are shared among evaluations where a model's name stands for one state of it", function()
+  local shared <close> = t.folder()
+  local dir = shared.path .. "/answers"
+  in_folder(12, function(run)
+    local p = fake_provider(good)
+    run(p, { shared = dir, others = { "gpt-4.1-mini" } })
+    t.eq(#p.asked, 36)
+  end)
+  in_folder(15, function(run, folder)
+    local p = fake_provider(good)
+    local e = run(p, { shared = dir, others = { "gpt-4.1-mini" } })
+    t.eq({ #p.asked, e.models.base.earlier, e.models.tuned.earlier, e.others[1].earlier }, { 3 * 2 + 15, 12, 12, 0 })
+    t.eq({ e.compared, e.scores[1].tuned.value, e.tokens.base.prompt }, { 15, 1.0, 15000 })
+    t.has(table.concat(score_text.lines(e), "\n"), "24 answers of earlier evaluations: nothing was paid for them now")
+    -- another seed is another question; what failed is not shared
+    p = fake_provider(function(_, number) if number < 3 then provider_error() end return "{}" end)
+    t.eq(run(p, { shared = dir, seed = 7 }).compared, 13)
+    t.eq(#p.asked, 30)
+    assert(fs.remove(folder .. "/evaluation.jsonl"))
+    p = fake_provider(good)
+    run(p, { shared = dir, seed = 7 })
+    t.eq(#p.asked, 4)
+    -- neither is what the local provider says
+    p.name, p.asked = "local", {}
+    assert(fs.remove(folder .. "/evaluation.jsonl"))
+    run(p, { shared = dir })
+    t.eq(#p.asked, 30)
+  end)
+end)
+
+t.test("answers of the batch API have its price; without one their cost is unknown", function()
+  in_folder(12, function(run, dir)
+    local e = run(fake_provider(good))
+    t.eq({ e.models.tuned.batch, ("%.6f"):format(e.cost.tuned) }, { 0, ("%.6f"):format(12 * 0.00042) })
+    local text = fs.read(dir .. "/evaluation.jsonl"):gsub('"answer"', '"batch":true,"answer"')
+    assert(fs.write(dir .. "/evaluation.jsonl", text))
+    e = run(fake_provider(good))
+    t.eq({ e.models.tuned.batch, ("%.6f"):format(e.cost.tuned) }, { 12, ("%.6f"):format(12 * 0.00021) })
+    t.eq(run(fake_provider(good), { prices = { batch = { input = 1, output = 10 } } }).cost.tuned, 12 * 0.002)
   end)
 end)

@@ -1,8 +1,9 @@
 --- Measures a tuned model against the one it must beat: both are asked the validation rows of a run, which no training
 --- has seen, and their answers are scored. A row that one of them could not be asked is left out on both sides, and
---- counted.
+--- counted. The same for any models on any rows.
 local amounts = require "ftrun.amounts"
 local answers = require "ftrun.evaluate.answers"
+local batches = require "ftrun.evaluate.batches"
 local bootstrap = require "ftrun.bootstrap"
 local calls = require "ftrun.wandb.calls"
 local err = require "ftrun.err"
@@ -15,12 +16,14 @@ local time = require "ft.time"
 
 local M = {}
 
+local TURN_S = 0.02
+
 ---@class ftrun.Evaluation      evaluation.json
 ---@field rows integer          validation rows that were to be asked
 ---@field compared integer      of these, rows that base and tuned answered and that could be scored
 ---@field unscorable { count: integer, why: string, row: integer }?  rows whose expected answer cannot be scored
 ---@field silent integer        rows without an expected text
----@field models { base: ftrun.evaluate.Side, tuned: ftrun.evaluate.Side }
+---@field models { base: ftrun.evaluate.Side, tuned: ftrun.evaluate.Side? }  any two models, when `data` is there
 ---@field scores ftrun.evaluate.Score[]  the main one first
 ---@field others table[]        further models: { model, rows, errors, ..., scores }
 ---@field confusion { labels: string[], base: integer[][], tuned: integer[][] }?
@@ -28,7 +31,12 @@ local M = {}
 ---@field tokens { base: table, tuned: table }
 ---@field latency { base: table?, tuned: table? }  seconds: mean, median, p95
 ---@field problem string?       why there are no scores
+---@field partial integer?      only so many rows were asked, by a limit of the command line
+---@field data string?          the file of rows, when it is not a run's validation file
+---@field file string           where this was written
 ---@field seed integer
+---@field temperature number
+---@field scored_by table|string  the recipe's `evaluate.score`
 ---@field recipe_sha256 string
 
 ---@class ftrun.evaluate.Score
@@ -41,6 +49,18 @@ local M = {}
 ---@field verdict "better"|"worse"|"cannot tell"
 
 -- ---- one model ----
+
+-- US dollars for all answers; nil when a price is not known. Those of the batch API have prices of their own.
+local function usd_of(provider, model, by, own)
+  local sum = 0.0
+  for kind, t in pairs(by) do
+    local usd = prices.answers(provider, model, { prompt_tokens = t.prompt, completion_tokens = t.completion,
+      cached_tokens = t.cached }, own, kind == "batch")
+    if not usd and (kind == "single" or t.prompt + t.completion > 0) then return nil end
+    sum = sum + (usd or 0)
+  end
+  return sum
+end
 
 -- The local learner stands in for a base model, and is not it.
 local function title_of(provider, model)
@@ -63,22 +83,31 @@ end
 ---@field errors integer        rows that could not be asked
 ---@field first_error string?
 ---@field cut integer           answers that ended at the limit of their length
+---@field earlier integer       answers that earlier evaluations had asked for
+---@field batch integer         answers that came through the batch API
+---@field usd_per_1000 number?  US dollars for a thousand such answers
 
 local function side(o, kept, model, rows)
-  local result = { model = model, title = title_of(o.provider.name, model), answered = 0, errors = 0, cut = 0 }
-  local tokens, seconds, counted = { prompt = 0, completion = 0, cached = 0 }, {}, {}
+  local result = { model = model, title = title_of(o.provider.name, model), answered = 0, errors = 0, cut = 0,
+    earlier = 0, batch = 0 }
+  local tokens, seconds, counted, asked = { prompt = 0, completion = 0, cached = 0 }, {}, {}, 0
+  local by = { single = { prompt = 0, completion = 0, cached = 0 }, batch = { prompt = 0, completion = 0, cached = 0 } }
   for _, row in ipairs(rows) do
     local a = kept:of(model, row)
     if a and a.answer then
       result.answered = result.answered + 1
       if a.finish_reason == "length" then result.cut = result.cut + 1 end
       if not counted[a] then -- rows with the same question share an answer
-        counted[a] = true
+        counted[a], asked = true, asked + 1
         local usage = a.usage or {}
-        tokens.prompt = tokens.prompt + (usage.prompt_tokens or 0)
-        tokens.completion = tokens.completion + (usage.completion_tokens or 0)
         local details = type(usage.prompt_tokens_details) == "table" and usage.prompt_tokens_details or {}
-        tokens.cached = tokens.cached + (details.cached_tokens or 0)
+        for _, t in ipairs { tokens, a.batch and by.batch or by.single } do
+          t.prompt = t.prompt + (usage.prompt_tokens or 0)
+          t.completion = t.completion + (usage.completion_tokens or 0)
+          t.cached = t.cached + (details.cached_tokens or 0)
+        end
+        if a.earlier then result.earlier = result.earlier + 1 end
+        if a.batch then result.batch = result.batch + 1 end
         seconds[#seconds + 1] = a.seconds
       end
     else
@@ -86,9 +115,9 @@ local function side(o, kept, model, rows)
       result.first_error = result.first_error or a and a.error
     end
   end
-  return result, tokens, latency_of(seconds), prices.answers(o.provider.name, model,
-    { prompt_tokens = tokens.prompt, completion_tokens = tokens.completion, cached_tokens = tokens.cached },
-    o.recipe.prices)
+  local usd = usd_of(o.provider.name, model, by, o.recipe.prices)
+  result.usd_per_1000 = usd and asked > 0 and usd / asked * 1000 or nil
+  return result, tokens, latency_of(seconds), usd
 end
 
 -- ---- two models ----
@@ -102,18 +131,43 @@ local function sums(scorer, vectors)
   return total
 end
 
--- The rows that both models answered, as vectors side by side.
+-- Lets others have their turn, once in a while.
+local function breath()
+  local at = time.monotonic() + TURN_S
+  return function()
+    if time.monotonic() < at then return end
+    time.sleep(0)
+    at = time.monotonic() + TURN_S
+  end
+end
+
+-- The rows that both models answered, as vectors side by side; of one model alone when there is no second.
 local function paired(kept, scorer, rows, a, b, scores)
-  local left, right = {}, {}
+  local left, right, rest = {}, {}, breath()
   for _, row in ipairs(rows) do
-    local of_a, of_b = kept:of(a, row), kept:of(b, row)
-    if of_a and of_a.answer and of_b and of_b.answer then
+    local of_a, of_b = kept:of(a, row), b and kept:of(b, row)
+    if of_a and of_a.answer and (not b or of_b and of_b.answer) then
       left[#left + 1] = scorer.row(of_a.answer, row.expected)
-      right[#right + 1] = scorer.row(of_b.answer, row.expected)
-      scores[of_a], scores[of_b] = scorer.show(left[#left]), scorer.show(right[#right])
+      scores[of_a] = scorer.show(left[#left])
+      if b then
+        right[#right + 1] = scorer.row(of_b.answer, row.expected)
+        scores[of_b] = scorer.show(right[#right])
+      end
+      rest()
     end
   end
   return left, right
+end
+
+-- Of one model: there is nothing to compare it with.
+local function alone(scorer, left)
+  local list, values = {}, scorer.values(sums(scorer, left), #left)
+  for i, name in ipairs(scorer.names()) do
+    local value = values[i] or nil
+    if value then value.n = #left end
+    list[i] = { name = name.name, path = name.path, base = value }
+  end
+  return json.array(list)
 end
 
 local function compare(scorer, left, right, o)
@@ -136,8 +190,9 @@ end
 
 local function scorable(scorer, spec, rows)
   if type(spec) ~= "table" then return rows, nil end
-  local list, out = {}, nil
+  local list, out, rest = {}, nil, breath()
   for _, row in ipairs(rows) do
+    rest()
     local v, why = scorer.row(row.expected, row.expected)
     if v then
       list[#list + 1] = row
@@ -154,12 +209,38 @@ end
 ---@field provider table
 ---@field dir string              the run's folder
 ---@field validation string?      the file of held-out rows
+---@field data string?            its name, when it is not a run's
 ---@field base string
----@field tuned string
+---@field tuned string?           nil: only base is measured
 ---@field others string[]?
----@field limit integer?
+---@field limit integer?          of the command line: what comes of fewer rows than there are replaces no evaluation
 ---@field at_once integer?
+---@field aside string?          names an evaluation that is not the run's own, so that it replaces none
+---@field shared string?          folder of the answers that evaluations share
+---@field batch boolean?          ask through the batch API
 ---@field progress fun(label: string, done: integer, total: integer)
+
+-- Asks what is missing. Batches that an earlier start has begun are paid: they come first.
+local function ask(o, kept, models, rows, settings)
+  local wanted = o.batch or o.recipe.evaluate.batch
+  local work <close> = (wanted or batches.pending(o.dir))
+    and batches.open { dir = o.dir, provider = o.provider, progress = o.progress } or nil
+  local by_prompt = {}
+  for _, row in ipairs(work and rows or {}) do by_prompt[row.prompt_sha256] = row end
+  local logged <close> = calls.open { job_type = "eval", recipe = o.recipe, model = o.tuned or o.base,
+    provider = o.provider.name, run = o.dir:match "[^/]*$" }
+  kept:ask { provider = o.provider, models = models, rows = rows, settings = settings, at_once = o.at_once,
+    shared = o.shared, on_record = function(r)
+      logged.call { model = r.model, seconds = r.seconds, usage = r.usage, error = r.error,
+        usd = r.batch and r.usage and prices.answers(o.provider.name, r.model, r.usage, o.recipe.prices, true) or nil }
+    end,
+    progress = function(done, total) o.progress("asking models", done, total) end,
+    before = work and function(keep) work:finish(keep, by_prompt) end,
+    batch = wanted and function(list, keep)
+      work:write(list, settings)
+      work:finish(keep, by_prompt)
+    end }
+end
 
 --- Asks what is missing, scores, and writes evaluation.jsonl and evaluation.json. Waits; call it from a task. Raises
 --- what makes every question fail; answers that came before are kept. A scoring function of the recipe that fails is
@@ -169,35 +250,33 @@ end
 function M.run(o)
   local recipe, spec = o.recipe, o.recipe.evaluate.score
   local settings = { temperature = 0, seed = recipe.seed }
-  local limit = math.min(recipe.evaluate.limit or math.huge, o.limit or math.huge)
-  local rows, silent = {}, 0
-  if o.validation then rows, silent = read_rows(o.validation, settings, limit) end
+  local rows, silent, partial = {}, 0, nil
+  if o.validation then rows, silent = read_rows(o.validation, settings, recipe.evaluate.limit) end
+  if o.limit and o.limit < #rows then rows, partial = table.move(rows, 1, o.limit, 1, {}), o.limit end
   local expected = {}
   for i, row in ipairs(rows) do expected[i] = row.expected end
   local scorer = score.new(spec, function(...) return recipe:call(...) end, expected)
   local asked, unscorable = scorable(scorer, spec, rows)
   local models, kept = { o.base, o.tuned }, answers.open(o.dir .. "/evaluation.jsonl")
   for _, model in ipairs(o.others or {}) do models[#models + 1] = model end
-  do
-    local logged <close> = calls.open { job_type = "eval", recipe = recipe, model = o.tuned, provider = o.provider.name,
-      run = o.dir:match "[^/]*$" }
-    kept:ask { provider = o.provider, models = models, rows = asked, settings = settings, at_once = o.at_once,
-      on_record = logged.call, progress = function(done, total) o.progress("asking models", done, total) end }
-  end
+  ask(o, kept, models, asked, settings)
 
   local e = { rows = #rows, silent = silent, unscorable = unscorable, models = {}, cost = {}, tokens = {},
     latency = {}, scores = json.array {}, others = json.array {}, compared = 0, seed = recipe.seed,
-    recipe_sha256 = recipe.sha256, at = time.iso8601(time.now()) }
-  for _, name in ipairs { "base", "tuned" } do
+    temperature = settings.temperature, recipe_sha256 = recipe.sha256, at = time.iso8601(time.now()), data = o.data,
+    scored_by = type(spec) == "table" and spec or "a function of the recipe",
+    partial = partial, file = ("%s/evaluation%s%s.json"):format(o.dir, o.aside and "-" .. o.aside or "",
+      partial and "-first-" .. partial or "") }
+  for _, name in ipairs { "base", o.tuned and "tuned" } do
     e.models[name], e.tokens[name], e.latency[name], e.cost[name] = side(o, kept, o[name], asked)
   end
-  e.cost.usd = e.cost.base and e.cost.tuned and e.cost.base + e.cost.tuned
+  if e.cost.base and (e.cost.tuned or not o.tuned) then e.cost.usd = e.cost.base + (e.cost.tuned or 0) end
   local scores = {}
   local ok, why = pcall(function()
     local left, right = paired(kept, scorer, asked, o.base, o.tuned, scores)
-    e.compared, e.scores = #left, compare(scorer, left, right, o)
+    e.compared, e.scores = #left, o.tuned and compare(scorer, left, right, o) or alone(scorer, left)
     if scorer.confusion then
-      local base, tuned = scorer.confusion(sums(scorer, left)), scorer.confusion(sums(scorer, right))
+      local base, tuned = scorer.confusion(sums(scorer, left)), o.tuned and scorer.confusion(sums(scorer, right)) or {}
       e.confusion = { labels = base.labels, base = base.rows, tuned = tuned.rows }
     end
     for i, model in ipairs(o.others or {}) do
@@ -213,8 +292,8 @@ function M.run(o)
     if not (err.is(why) and why.kind == "recipe") then error(why, 0) end
     e.problem, e.scores = tostring(why), json.array {}
   end
-  kept:save(scores)
-  err.check("system", fs.write(o.dir .. "/evaluation.json", json.encode(e) .. "\n"))
+  kept:save(scores, partial ~= nil or o.aside ~= nil)
+  err.check("system", fs.write(e.file, json.encode(e) .. "\n"))
   return e
 end
 
@@ -226,7 +305,14 @@ function M.notes(e)
   local function add(...) list[#list + 1] = string.format(...) end
   if e.problem then add("nothing was scored: %s", e.problem) end
   local total = e.rows - (e.unscorable and e.unscorable.count or 0)
-  for _, s in ipairs { e.models.base, e.models.tuned, table.unpack(e.others) } do
+  if e.partial then
+    add("only the first %s%s", amounts.count(e.partial, "row"),
+      e.data and "" or ": the run's evaluation and its gate stay as they were")
+  end
+  local sides = { e.models.base }
+  sides[#sides + 1] = e.models.tuned
+  table.move(e.others, 1, #e.others, #sides + 1, sides)
+  for _, s in ipairs(sides) do
     if s.errors > 0 then
       add("%s: %d of %d rows could not be asked, and are left out on both sides (first: %s)", s.model, s.errors, total,
         s.first_error or "?")

@@ -10,7 +10,7 @@ local once = {}
 --- What a request made whose answer was lost may show up late: look so often, so many seconds apart.
 local LOOKS, LOOK_PAUSE_S = 4, 3
 
---- A second job costs money, so a first one is looked for until its request is so many seconds old.
+--- A second job (or batch) costs money, so a first one is looked for until its request is so many seconds old.
 local JOB_S = 60
 
 --- So long after its start a run looks for a second job of its own.
@@ -32,12 +32,12 @@ function once.look(c, intent, sent, find)
     local found = find()
     looks = looks + 1
     if found or not patient then return found end
-    local left = intent == "create" and JOB_S - (c.journal:age(intent) or JOB_S) or 0
+    local left = intent:find "^create" and JOB_S - (c.journal:age(intent) or JOB_S) or 0
     if looks >= LOOKS and left <= 0 then return nil end
     if looks >= LOOKS and not told then
       told = true
-      c.ui.note(("nobody knows whether the job was made: looking for it for up to %d more seconds, so that none is "
-        .. "paid for twice"):format(math.ceil(left)))
+      c.ui.note(("nobody knows whether the %s was made: looking for it for up to %d more seconds, so that none is "
+        .. "paid for twice"):format(intent == "create" and "job" or "batch", math.ceil(left)))
     end
     time.sleep(LOOK_PAUSE_S)
   end
@@ -46,7 +46,7 @@ end
 --- Whether looking in vain is enough to ask again at once. The provider's list of jobs may be late, and a second job
 --- costs: after a lost answer that is for the next start to decide.
 local function may_ask_again(c, intent, e)
-  return c.provider.name == "local" or intent ~= "create" or e.status == 500
+  return c.provider.name == "local" or not intent:find "^create" or e.status == 500
 end
 
 --- Sends a request that creates something, whose intent is on disk. When nobody knows what became of it, it is looked
@@ -93,6 +93,25 @@ function once.guard(c, tell)
       end
     end
   end
+end
+
+--- What was made before, or is found, or is made now, recorded under the intent's name.
+---@param c { provider: ftrun.Provider, journal: ftrun.Journal, ui: { note: fun(text: string) } }
+---@param intent string
+---@param find fun(): table?
+---@param request fun(provider: table, options: table): table
+---@return { id: string }
+function once.ensure(c, intent, find, request, options)
+  local known = c.journal:last("phase", intent)
+  if known then return known end
+  local made = c.journal:pending(intent) and once.look(c, intent, true, find)
+  if not made then
+    c.journal:intend(intent, {})
+    made = once.make(c, intent, find, request, options)
+  end
+  local record = { id = made.id }
+  c.journal:done(intent, record)
+  return record
 end
 
 return once

@@ -200,7 +200,7 @@ phases[8] = { name = "evaluate", wanted = function(c) return c.recipe.evaluate ~
   run = function(c)
     local evaluation = evaluate.run { recipe = c.recipe, provider = c.provider, dir = c.dir,
       validation = c.prepare.validation and c.prepare.validation.path, tuned = model_of(c),
-      base = measured.base(c.recipe), progress = c.ui.progress }
+      base = measured.base(c.recipe), shared = measured.shared(), progress = c.ui.progress }
     for _, note in ipairs(evaluate.notes(evaluation)) do log.warn(note) end
     return evaluation
   end }

@@ -90,11 +90,13 @@ end
 ---@param model string
 ---@param usage { prompt_tokens: integer?, completion_tokens: integer?, cached_tokens: integer? }
 ---@param own table?
+---@param batch boolean?  they came through the batch API
 ---@return number?
-function M.answers(provider, model, usage, own)
+function M.answers(provider, model, usage, own, batch)
   -- a hosted base model has another price than those tuned from it, and that is not in the table
   if not model:find "^ft:" and not M.free[provider] then return nil end
   local p = M.find(provider, model, own)
+  if batch and not M.free[provider] then p = p and p.batch end
   if not (p and p.input and p.output) then return nil end
   local cached = usage.cached_tokens or 0
   return (((usage.prompt_tokens or 0) - cached) * p.input + cached * (p.cached or p.input)

@@ -257,6 +257,7 @@ return {
         doc = "the model to beat" },
       { "score", any = SCORE, required = true, doc = "how an answer is scored" },
       { "limit", type = "integer", min = 1, doc = "at most so many rows" },
+      { "batch", type = "boolean", default = false, doc = "ask through the batch API: half the price, within a day" },
     } },
     { "gate", type = "table", doc = "what must be reached before the model is promoted", fields = {
       bar "f1", bar "precision", bar "recall", bar "accuracy", bar "exact", bar "score",

@@ -1,5 +1,10 @@
---- ftrun eval [RUN]: base against tuned on the validation rows of a run, at any time after it.
+--- ftrun eval [RUN]: base against tuned on the validation rows of a run, at any time after it; or any models on any
+--- rows (--data).
+local choice = require "ftrun.evaluate.choice"
+local digest = require "ft.digest"
+local err = require "ftrun.err"
 local evaluate = require "ftrun.evaluate"
+local fs = require "ft.fs"
 local gate = require "ftrun.gate"
 local journal = require "ftrun.journal"
 local json = require "ftrun.json"
@@ -24,27 +29,80 @@ local function validation_of(dir)
   end
 end
 
-function command.main(args)
-  if args.json or args.quiet then progress.disable() end
-  local summary = measured.run(args.run)
-  local _ <close> = runs.hold(summary.identity)
-  local recipe <close> = measured.recipe(summary)
-  local t <close> = target.open(summary.provider)
-  local dir = runs.dir(summary.id)
-  local result = evaluate.run { recipe = recipe, provider = t.provider, dir = dir, validation = validation_of(dir),
-    base = measured.base(recipe), tuned = summary.model, others = args.model, limit = args.limit,
-    progress = progress.update }
+-- What both shapes have in common.
+local function run(args, o)
+  o.limit, o.at_once, o.batch, o.shared, o.progress = args.limit, args.at_once, args.batch, measured.shared(),
+    progress.update
+  local result = evaluate.run(o)
   progress.finish()
   for _, note in ipairs(evaluate.notes(result)) do log.warn(note) end
-  local decision = recipe.gate and gate.decide(recipe.gate, result)
+  return result
+end
+
+local function show(args, result, decision)
   if args.json then
     result.gate = decision
     log.out(json.encode(result) .. "\n")
   elseif not args.quiet then
     for _, line in ipairs(score_text.lines(result)) do log.out(line .. "\n") end
     for _, reason in ipairs(decision and gate.reasons(decision) or {}) do log.out("gate " .. reason .. "\n") end
+    log.out("kept in " .. result.file .. "\n")
   end
   return 0
+end
+
+local function of_run(args)
+  local summary = measured.run(args.run)
+  local _ <close> = runs.hold(summary.identity)
+  local score = args.score and choice.score(args.score)
+  local loaded, aside = measured.recipe(summary, score)
+  local recipe <close> = loaded
+  local t <close> = target.open(summary.provider)
+  local dir = runs.dir(summary.id)
+  local result = run(args, { recipe = recipe, provider = t.provider, dir = dir, validation = validation_of(dir),
+    base = measured.base(recipe), tuned = summary.model, others = args.model, aside = aside and score.kind or nil })
+  -- the gate is about the run's own score, on all of its rows
+  local decision = recipe.gate and not result.partial and not score and gate.decide(recipe.gate, result) or nil
+  return show(args, result, decision)
+end
+
+local function check_data(args)
+  if args.run then
+    err.raise("usage", ("--data takes no run ('%s')"):format(args.run),
+      { advice = "Name the models instead: --model A --model B" })
+  end
+  if #(args.model or {}) == 0 then
+    err.raise("usage", "--data: no model is named", { advice = "Name one or more: --model gpt-4o-mini-2024-07-18" })
+  end
+  local path, message, code = fs.realpath(args.data)
+  if not path then err.raise(code == "not_found" and "usage" or "system", "--data: " .. message) end
+  return path
+end
+
+local function of_data(args)
+  local path = check_data(args)
+  local rules <close> = choice.rules(args)
+  local t <close> = target.open(args["local"] and "local" or "openai")
+  local p = t.provider
+  local name = path:match "[^/]*$":gsub("%.gz$", ""):gsub("%.jsonl?$", ""):gsub("[^%w_-]+", "-")
+  -- the local provider's address is another each time
+  local identity = digest.sha256(table.concat({ "eval", path, p.name, p.name ~= "local" and p.base_url or "" }, "\n"))
+  local dir = ("%s/evaluations/%s-%s"):format(runs.root(), name, identity:sub(1, 8))
+  err.check("system", fs.mkdir(dir))
+  local _ <close> = runs.hold(identity, "these rows are being evaluated already", "Wait until that ends.")
+  local others = table.move(args.model, 3, #args.model, 1, {})
+  local result = run(args, { recipe = rules, provider = p, dir = dir, validation = path, data = args.data,
+    base = args.model[1], tuned = args.model[2], others = others })
+  if result.rows == 0 then
+    err.raise("data", args.data .. " has no row with an assistant's answer to compare with",
+      { advice = 'A row is {"messages": [..., {"role": "assistant", "content": "..."}]}; see ftrun validate.' })
+  end
+  return show(args, result)
+end
+
+function command.main(args)
+  if args.json or args.quiet then progress.disable() end
+  return (args.data and of_data or of_run)(args)
 end
 
 return command

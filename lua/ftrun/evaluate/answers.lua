@@ -5,10 +5,13 @@ local err = require "ftrun.err"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
 local log = require "ft.log"
+local shared = require "ftrun.evaluate.shared"
+local time = require "ft.time"
 
 local M = {}
 
 local MAX_BYTES = 1 << 30
+local SYNC_S = 1        -- a crash of the machine (not of ftrun) may cost the answers of so long
 local GIVE_UP = 20      -- failures in a row, after which a model's other rows are not asked
 
 ---@class ftrun.evaluate.Answer  a line of evaluation.jsonl
@@ -20,6 +23,8 @@ local GIVE_UP = 20      -- failures in a row, after which a model's other rows a
 ---@field usage table?
 ---@field seconds number?       from question to answer
 ---@field error string?         instead of an answer: nobody knows what the model would have said
+---@field batch boolean?        it came through the batch API, at its price
+---@field earlier boolean?      an earlier evaluation had asked the same: nothing was paid for it now
 ---@field scores table?         by name
 
 local Answers = {}
@@ -58,7 +63,64 @@ function Answers:of(model, row)
   return self.known[id(model, row.prompt_sha256)]
 end
 
-local function record_of(item, answer, e)
+-- ---- keeping ----
+
+local Keeper = {}
+Keeper.__index = Keeper
+
+--- Puts answers on disk as they come; to be closed.
+---@param o { shared: string?, provider: ftrun.Provider, on_record: fun(record: table)? }
+function Answers:keeper(o)
+  return setmetatable({ answers = self, file = err.check("system", fs.append(self.path)),
+    shared = shared.open(o.shared, o.provider), synced = time.monotonic(),
+    on_record = o.on_record or function() end }, Keeper)
+end
+
+function Keeper:put(record)
+  local now = time.monotonic()
+  local sync = now - self.synced > SYNC_S
+  if sync then self.synced = now end
+  err.check("system", self.file:write(json.encode(record) .. "\n", sync))
+  self.answers:remember(record)
+  if record.earlier then return end
+  self.shared:add(record)
+  self.on_record(record)
+end
+
+--- Takes what earlier evaluations know; gives what is left to ask.
+---@param list { model: string, row: ftrun.evaluate.Row }[]
+function Keeper:earlier(list)
+  local left = {}
+  for _, item in ipairs(list) do
+    local known = self.shared:find(item.model, item.row.prompt_sha256)
+    if known then
+      self:put { row = item.row.row, model = item.model, prompt_sha256 = known.prompt_sha256, answer = known.answer,
+        finish_reason = known.finish_reason, usage = known.usage, seconds = known.seconds, batch = known.batch,
+        earlier = true }
+    else
+      left[#left + 1] = item
+    end
+  end
+  return left
+end
+
+--- Returns when all is on disk.
+function Keeper:sync() err.check("system", self.file:write("", true)) end
+
+function Keeper:__close()
+  self.file:write("", true)
+  self.file:close()
+  self.shared:close()
+end
+
+-- ---- asking ----
+
+--- What became of one question, as a line of the file.
+---@param item { model: string, row: ftrun.evaluate.Row }
+---@param answer ftrun.Answer?
+---@param e { message: string }?
+---@return ftrun.evaluate.Answer
+function M.record(item, answer, e)
   local record = { row = item.row.row, model = item.model, prompt_sha256 = item.row.prompt_sha256 }
   if not answer then
     record.error = e.message
@@ -88,13 +150,19 @@ end
 --- Asks models what is missing, several questions at once. Raises what makes every question fail: no network, no key,
 --- no money.
 ---@param o { provider: table, models: string[], rows: ftrun.evaluate.Row[], settings: table,
----  progress: fun(done: integer, total: integer), at_once: integer?, on_record: fun(record: table)? }
+---  progress: fun(done: integer, total: integer), shared: string?, at_once: integer?, before: fun(keep: table)?,
+---  batch: fun(list: table[], keep: table)?, on_record: fun(record: table)? }  before: what earlier starts left undone;
+---  batch: asks all at once, as batches.lua does
 ---@return integer asked
 function Answers:ask(o)
-  local list = missing(self, o.models, o.rows)
+  local keep <close> = self:keeper(o)
+  if o.before then o.before(keep) end
+  local list = keep:earlier(missing(self, o.models, o.rows))
   if #list == 0 then return 0 end
-  local file = err.check("system", fs.append(self.path))
-  local _ <close> = setmetatable({}, { __close = function() file:close() end })
+  if o.batch then
+    o.batch(list, keep)
+    return #list
+  end
   local asker <close> = ask.open { provider = o.provider, at_once = o.at_once, on_wait = log.warn }
   local at, done, failures = 0, 0, {}
   local function count()
@@ -110,16 +178,14 @@ function Answers:ask(o)
         return { model = model, messages = row.messages, tools = row.tools, temperature = o.settings.temperature,
           seed = o.settings.seed, item = item }
       end
-      self:remember(record_of(item, nil, { message = ("not asked after %d failures in a row"):format(GIVE_UP) }))
+      self:remember(M.record(item, nil, { message = ("not asked after %d failures in a row"):format(GIVE_UP) }))
       count()
     end
   end
   asker:each(next_request, function(request, answer, e)
-    local record = record_of(request.item, answer, e)
+    local record = M.record(request.item, answer, e)
     failures[record.model] = record.error and (failures[record.model] or 0) + 1 or 0
-    err.check("system", file:write(json.encode(record) .. "\n", true))
-    self:remember(record)
-    if o.on_record then o.on_record(record) end
+    keep:put(record)
     count()
   end)
   return #list
@@ -127,11 +193,12 @@ end
 
 --- Writes the file anew, an answer a line, each with its scores.
 ---@param scores table<ftrun.evaluate.Answer, table>
-function Answers:save(scores)
+---@param partial boolean?  the other answers keep the scores that they have
+function Answers:save(scores, partial)
   local lines = {}
   for i, key in ipairs(self.order) do
     local record = self.known[key]
-    record.scores = scores[record]
+    record.scores = scores[record] or partial and record.scores or nil
     lines[i] = json.encode(record) .. "\n"
   end
   err.check("system", fs.write(self.path, table.concat(lines)))

@@ -19,8 +19,10 @@ end
 
 --- The recipe of a run as it is now, with the settings that the run was given; closes itself.
 ---@param summary ftrun.Run.Summary
+---@param score table?  counts instead of the recipe's own
 ---@return ftrun.Recipe
-function M.recipe(summary)
+---@return boolean aside  the recipe has a score of its own, which does not count now
+function M.recipe(summary, score)
   local set = {}
   for i, o in ipairs(summary.overrides or {}) do set[i] = { o[1], o[2] } end
   local loaded = recipe.load(summary.recipe, { set = set, limit = summary.limit })
@@ -28,13 +30,21 @@ function M.recipe(summary)
   if used and used ~= loaded.sources[1].bytes then
     log.warn("the recipe was changed since the run; its rules of now count")
   end
+  local aside = score ~= nil and loaded.evaluate ~= nil
+  if score then
+    loaded.evaluate = { compare_with = loaded.evaluate and loaded.evaluate.compare_with or "base", score = score }
+  end
   if not loaded.evaluate then
     loaded:close()
     err.raise("usage", summary.recipe .. " does not say how its model is measured",
-      { advice = 'Add evaluate = { score = ft.json_f1 { "..." } } to the recipe; README.md tells more.' })
+      { advice = 'Add evaluate = { score = ft.json_f1 { "..." } } to the recipe, or use --score of ftrun eval.' })
   end
-  return loaded
+  return loaded, aside
 end
+
+--- The folder of the answers that evaluations share.
+---@return string
+function M.shared() return runs.root() .. "/answers" end
 
 --- The model to beat.
 ---@param loaded ftrun.Recipe

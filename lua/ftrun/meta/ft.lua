@@ -157,6 +157,7 @@ ft = {}
 ---@field compare_with? string  the model to beat (default "base")
 ---@field score ft.Score|fun(answer: string, expected: string): any  how an answer is scored
 ---@field limit? integer  at most so many rows
+---@field batch? boolean  ask through the batch API: half the price, within a day (default false)
 
 --- precision, recall and F1 of values in JSON answers
 ---@class (exact) ft.JsonF1

@@ -18,6 +18,8 @@ local providers = {}
 ---@field file_bytes integer         largest file in one request
 ---@field upload_bytes integer       largest file in parts
 ---@field part_bytes integer         largest part
+---@field batch_requests integer     most requests of a batch
+---@field batch_bytes integer        largest file of a batch
 ---@field closing boolean?           takes fewer and fewer jobs; see dates.lua
 
 ---@type table<string, ftrun.Dialect>
@@ -27,11 +29,12 @@ providers.dialects = {
     secret = "OPENAI_API_KEY", admin_secret = "OPENAI_ADMIN_KEY",
     headers = { ["OpenAI-Organization"] = "OPENAI_ORG_ID", ["OpenAI-Project"] = "OPENAI_PROJECT_ID" },
     suffix_characters = 64, file_bytes = 512 * 1000 * 1000, upload_bytes = 8 * 1000 * 1000 * 1000,
-    part_bytes = 64 * 1000 * 1000, closing = true,
+    part_bytes = 64 * 1000 * 1000, batch_requests = 50000, batch_bytes = 200 * 1000 * 1000, closing = true,
   },
   ["local"] = {
     title = "local provider", secret = false, suffix_characters = 64, file_bytes = 512 * 1024 * 1024,
-    upload_bytes = 8 * 1024 * 1024 * 1024, part_bytes = 64 * 1024 * 1024,
+    upload_bytes = 8 * 1024 * 1024 * 1024, part_bytes = 64 * 1024 * 1024, batch_requests = 50000,
+    batch_bytes = 200 * 1000 * 1000,
   },
 }
 

@@ -7,6 +7,7 @@ local err = require "ftrun.err"
 local events = require "ftrun.providers.events"
 local json = require "ftrun.json"
 local preflight = require "ftrun.providers.preflight"
+local questions = require "ftrun.providers.questions"
 local Stream = require "ftrun.providers.stream"
 local uploads = require "ftrun.providers.uploads"
 local values = require "ftrun.providers.values"
@@ -311,8 +312,7 @@ end
 ---  of one among many requests, as ask.lua sends them
 ---@return ftrun.Answer
 function Provider:chat(o)
-  local body = { model = o.model, messages = json.array(o.messages), temperature = o.temperature,
-    max_tokens = o.max_tokens, response_format = o.response_format, seed = o.seed, tools = o.tools }
+  local body = questions.body(o)
   if not o.on_text then
     local value, response = self.wire:call("POST", "/chat/completions", { timeout_s = CHAT_S, body = body,
       pace = o.pace })
