@@ -372,9 +372,9 @@ t.test("data that cannot be used makes a failed job with OpenAI's codes", functi
   t.has(e.message, "Line 10")
   e = failed(good .. '{"messages": [{"role": "bot", "content": "x"}]}\n', true)
   t.eq({ e.code, e.param }, { "invalid_validation_file", "validation_file" })
-  t.has(e.message, 'messages[0].role is "bot"')
+  t.has(e.message, 'messages[0].role: unknown role "bot"')
   e = failed((good:gsub("assistant", "user")):rep(12))
-  t.has(e.message, "no assistant message")
+  t.has(e.message, "no answer of the assistant to learn from")
 end)
 
 t.test("bad requests are refused in OpenAI's shape, with what was expected", function()
