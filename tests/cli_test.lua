@@ -275,7 +275,8 @@ t.test("the question before a run names its cost, or says that it is not known",
     t.eq(r.code, 12, r.err)
     t.has(r.err, "Start this run at a cost that is NOT KNOWN? [y/N]")
     t.has(r.err, "the provider shuts gpt-9 down on 2030-01-01")
-    t.eq(requests, { "GET /v1/models/gpt-4o-mini-2024-07-18", "GET /v1/models/gpt-9" })
+    t.eq(requests, { "GET /v1/fine_tuning/jobs", "GET /v1/models/gpt-4o-mini-2024-07-18", "GET /v1/fine_tuning/jobs",
+      "GET /v1/models/gpt-9" })
   end, function(r)
     local id = r.path:match("[^/]+$")
     return { status = 200, body = json.encode { id = id, object = "model", created = 1, owned_by = "x",

@@ -66,9 +66,14 @@ local function fake_provider()
     return job
   end
   function p:find(metadata)
-    p.looks = p.looks + 1
-    for _, job in ipairs(p.jobs) do if job.metadata.ftrun_run == metadata.ftrun_run then return job end end
+    if metadata.ftrun_run then p.looks = p.looks + 1 end
+    for _, job in ipairs(p.jobs) do
+      local all = true
+      for k, v in pairs(metadata) do all = all and job.metadata[k] == v end
+      if all then return job end
+    end
   end
+  function p.model() end
   function p:pause(id) return self:cancel(id) end
   local function job_of(id) return p.jobs[tonumber(id:match("%d+$"))] end
   function p:get(id)
@@ -643,4 +648,32 @@ t.test("the best checkpoint is the lowest loss or the highest of anything else, 
   t.eq({ best.pick(list, { metric = "odd" }).model, best.pick(list, { metric = "odd" }).of }, { "m2", 1 })
   t.eq(best.pick(list, { metric = "none" }), nil)
   t.eq(best.metrics(list), { "odd", "reward", "valid_loss" })
+end)
+
+t.test("a run whose folder is gone takes its job over, and pays for nothing again", function()
+  in_folder(function(start, provider, _, dir)
+    local first = start()
+    t.ok(fs.remove(dir .. "/.ftrun", true))
+    local again, ui = start()
+    t.eq({ again.state, again.job, again.model, #provider.jobs, provider.uploads },
+      { "succeeded", first.job, "ft:fake", 1, 1 })
+    t.ok(again.run ~= first.run)
+    t.has(table.concat(ui.notes, "\n"), ("by run %s, which is not here: this run takes it over"):format(first.run))
+    t.ok(#steps_of(again.dir) >= 8)
+    t.ok(fs.remove(dir .. "/.ftrun", true))
+    t.eq(start({ new = true }).job, "ftjob-2")
+  end)
+end)
+
+t.test("a job that failed, or whose model was deleted, is not taken over", function()
+  in_folder(function(start, provider, _, dir)
+    start()
+    t.ok(fs.remove(dir .. "/.ftrun", true))
+    provider.model = raised_after("provider", "there is no such model", 404)
+    t.eq(start().job, "ftjob-2")
+    t.ok(fs.remove(dir .. "/.ftrun", true))
+    for _, job in ipairs(provider.jobs) do job.state = "failed" end
+    provider.polls = 0
+    t.eq(start().job, "ftjob-3")
+  end)
 end)

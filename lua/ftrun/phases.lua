@@ -30,6 +30,7 @@ local watch = require "ftrun.watch"
 ---@field trackers ftrun.Trackers
 ---@field ui table       what the caller shows; see terminal.new
 ---@field limit integer?
+---@field alone boolean   no run of this recipe is in the folder, and none was asked to begin anew
 ---@field prepared table  results of phases, by name
 ---@field names table?      of the rows that were prepared at this start
 ---@field plan table
@@ -55,9 +56,32 @@ phases[2] = { name = "plan", run = function(c)
   return made
 end }
 
+--- What tells that a job was made of this recipe, with its settings, and these data.
+local function marks(c)
+  return { ftrun_recipe = c.recipe.sha256:sub(1, 16), ftrun_data = c.prepare.sha256:sub(1, 16) }
+end
+
+--- The job of a run whose folder is gone, or on another machine: it need not be paid for again. One that failed, or
+--- whose model was deleted, is no use.
+local function left_behind(c)
+  local job = c.provider:find(marks(c))
+  if not job then return nil end
+  if job.state ~= "succeeded" then return watch.is_open(job.state) and job or nil end
+  local ok, e = pcall(c.provider.model, c.provider, job.model)
+  if not ok and not (err.is(e) and e.status == 404) then error(e, 0) end
+  return ok and job or nil
+end
+
 --- The last moment without cost. The provider is asked whether it would take the job before anybody
 --- is asked to pay for it.
 phases[3] = { name = "confirm", run = function(c)
+  local there = c.alone and left_behind(c)
+  if there then
+    c.ui.note(("job %s (%s) was made of this recipe and these data by run %s, which is not here: this run takes it "
+      .. "over, and nothing is paid for twice (--new trains again)"):format(there.id, there.status,
+      there.metadata.ftrun_run or "(unnamed)"))
+    return { job = there.id, train = there.training_file, validation = there.validation_file }
+  end
   local model = c.provider:preflight { model = c.recipe.base_model, suffix = c.recipe.suffix,
     files = { c.prepare.train, c.prepare.validation } } or {}
   local shutdown = c.plan.shutdown
@@ -107,18 +131,25 @@ local function upload(c, side, file)
 end
 
 phases[4] = { name = "upload", run = function(c)
+  local agreed = c.confirm
+  if agreed.job then
+    return { train = { id = agreed.train }, validation = agreed.validation and { id = agreed.validation } }
+  end
   return { train = upload(c, "train", c.prepare.train), validation = upload(c, "validation", c.prepare.validation) }
 end }
 
 --- The run's id in the job's metadata is the key: a job that carries it is this run's job.
 phases[5] = { name = "create", run = function(c)
+  if c.confirm.job then
+    return { job = c.confirm.job, hyperparameters = c.provider:get(c.confirm.job).hyperparameters }
+  end
   local function find() return c.provider:find { ftrun_run = c.summary.id } end
   local asked = c.journal:last("intent", "create")
   local job = asked and once.look(c, "create", c.journal:pending("create") ~= nil, find)
   if not job then
     local asking = request.of(c.recipe, c.upload.train.id, c.upload.validation and c.upload.validation.id)
-    asking.metadata = { ftrun_run = c.summary.id, ftrun_recipe = c.recipe.sha256:sub(1, 16),
-      ftrun_data = c.prepare.sha256:sub(1, 16) }
+    asking.metadata = marks(c)
+    asking.metadata.ftrun_run = c.summary.id
     asking.key = c.summary.id
     c.journal:intend("create", asking)
     job = once.make(c, "create", find, c.provider.create, asking)

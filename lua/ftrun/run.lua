@@ -112,6 +112,7 @@ function run.start(o)
   local before = not o.new and newest(identity) or nil
   local summary = take_up(o, identity, before)
   local c = open_context(o, summary)
+  c.alone = not o.new and not before
   local _ <close> = c.journal
   -- without somebody's word nothing is left
   local _ <close> = setmetatable({}, { __close = function()
