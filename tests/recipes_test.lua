@@ -3,6 +3,7 @@ local t = require "harness"
 local dataset = require "ftrun.dataset"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
+local json = require "ftrun.json"
 local ft_dataset = require "ft.dataset"
 local plan = require "ftrun.plan"
 local plan_text = require "ftrun.plan_text"
@@ -83,6 +84,54 @@ t.test("the label of a class is taken out of the JSON by the database", function
   local made, text = plan_of(ROOT .. "/complexity.lua")
   t.has(text, '{"role":"assistant","content":"простий"}')
   t.eq(made.data.rows, made.data.written)
+end)
+
+t.test("the recipe that init writes for a query is planned on a table of its columns", function()
+  local dir <close> = t.folder()
+  local files = require("ftrun.templates").files("postgres", "support", dir.path .. "/")
+  for _, f in ipairs(files) do assert(fs.write(f.path, f.bytes)) end
+  local c, _ <close> = connection()
+  assert(c:query "DROP TABLE IF EXISTS messages")
+  assert(c:query "CREATE TABLE messages (id text PRIMARY KEY, message text, desk text)")
+  for line in files[2].bytes:gmatch "[^\n]+" do
+    local row = source.row(line)
+    assert(c:query("INSERT INTO messages VALUES ($1, $2, $3)", { row.id, row.message, row.desk }))
+  end
+  local made = plan_of(files[1].path)
+  t.eq({ made.train.rows + made.validation.rows, made.problems }, { 30, {} })
+end)
+
+t.test("a run over a query is exported, and repeated elsewhere against the same database", function()
+  load_sample()
+  local program = require "program"
+  local here <close> = t.folder()
+  local there <close> = t.folder()
+  local env = { DATABASE_URL = os.getenv "DATABASE_URL" }
+  assert(fs.mkdir(here.path .. "/prompts"))
+  for _, name in ipairs { "legal-extraction.lua", "prompts/legal-extraction.txt" } do
+    assert(fs.write(here.path .. "/" .. name, assert(fs.read(ROOT .. "/" .. name))))
+  end
+  local set = { "--set", "gate.f1.at_least=0", "--set", "promote.key=TEST_MODEL", "--limit", "60" }
+  local r = program.run(here.path, env, "--local", "legal-extraction.lua", table.unpack(set))
+  t.ok(r.code == 0 or r.code == 13, r.err)
+  t.eq(program.run(here.path, env, "export", "-o", "x.ftrun").code, 0)
+  r = program.run(there.path, env, "import", here.path .. "/x.ftrun", "--json")
+  t.eq(r.code, 0, r.err)
+  local run = json.decode(r.out).run
+  r = program.run(there.path, env, "verify", run)
+  t.eq(r.code, 0, r.out .. r.err)
+  t.has(r.out, "same     query: SELECT nreg, title")
+  r = program.run(there.path, env, "--local", json.decode(program.run(there.path, env, "list", "--json").out)[1].recipe,
+    table.unpack(set))
+  t.ok(r.code == 0 or r.code == 13, r.err)
+  r = program.run(there.path, env, "diff", run, "legal-extraction")
+  t.eq(r.code, 0, r.out)
+  local c, _ <close> = connection()
+  assert(c:query "UPDATE legal_acts SET text = 'x ' || text")
+  r = program.run(there.path, env, "verify", run)
+  assert(c:query "DROP TABLE legal_acts") -- the other tests load it anew
+  t.eq(r.code, 14, r.out)
+  t.has(r.out, "DIFFERS  data: ")
 end)
 
 -- ---- what can go wrong ----

@@ -59,7 +59,12 @@ t.test("a colleague with the file and the same rows repeats the run, and verify 
     r = ftrun(other.path, {}, "diff", result.run, own.run)
     t.eq(r.code, 0, r.out .. r.err)
     t.has(r.err, "no difference")
-    t.has(ftrun(other.path, {}, "list").out, result.run)
+    r = ftrun(other.path, {}, "list")
+    for line in r.out:gmatch "[^\n]+" do t.ok(utf8.len(line) <= 80, line) end
+    t.has(r.out, result.run)
+    t.has(r.out, ("%.3f"):format(result.evaluation.scores[1].tuned.value))
+    t.eq(ftrun(other.path, {}, "list", "--names").out, own.run .. "\n" .. result.run .. "\n")
+    t.eq(json.decode(ftrun(other.path, {}, "list", "--json").out)[2].score.name, "f1")
   end)
 end)
 
@@ -110,6 +115,7 @@ t.test("an export has no texts of rows unless they are asked for, and the same r
     for _, name in ipairs { "train.jsonl", "validation.jsonl", "evaluation.jsonl" } do
       t.ok(not names:find("/" .. name, 1, true), name)
     end
+    t.eq(os.execute(("cd %s && tar xOzf toy.ftrun | grep -q 'Текст закону'"):format(dir)), nil)
     exported(dir, "--with-data")
     names = io.popen("tar tzf " .. file):read "a"
     for _, name in ipairs { "train.jsonl", "validation.jsonl", "evaluation.jsonl" } do t.has(names, "/" .. name) end

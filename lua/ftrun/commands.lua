@@ -269,7 +269,7 @@ return {
   },
   {
     name = "verify", does = "Check whether today's data and recipe are those of a lock file. Sends nothing that costs.",
-    args = { { "what", "a lock file, a run, or a recipe with its lock beside it; default: the newest run",
+    args = { { "what", "a lock file, a run, or a recipe with its lock beside it; default: the newest run with one",
       optional = true } },
     options = { SET, JSON, QUIET },
     example = "ftrun verify recipes/legal-extraction.lua",

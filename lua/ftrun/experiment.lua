@@ -80,10 +80,14 @@ function M.open(name)
   local self
   if info and info.type == "directory" then
     local summary = json.decode(fs.read(name .. "/run.json") or "")
-    if type(summary) ~= "table" or type(summary.id) ~= "string" then
-      err.raise("usage", name .. " is a folder, and none of a run")
+    if type(summary) == "table" and type(summary.id) == "string" then
+      self = open_run(summary, name)
+    else
+      info = nil -- an imported recipe lies in a folder that is named like its run
     end
-    self = open_run(summary, name)
+  end
+  if self then
+    return setmetatable(self, Experiment)
   elseif name and name:find "%.json$" then
     self = { kind = "lock", title = name, path = name, lock = read_lock(name), lock_path = name, texts = {} }
   elseif info or name and name:find "%.lua$" then

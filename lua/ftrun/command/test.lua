@@ -42,7 +42,7 @@ end
 local function print_one(r)
   local mark = MARKS[r.result]
   log.out(mark[1], mark[2])
-  local text = wrap.text(told(r), wrap.width "stdout", MARGIN)
+  local text = wrap.text(told(r), wrap.width "stdout" - MARGIN)
   log.out(text:gsub("\n", "\n" .. (" "):rep(MARGIN)) .. "\n")
 end
 

@@ -25,6 +25,14 @@ end
 
 --- The lock that is meant, the recipe's path, and the run that it is of, if there is one.
 local function locate(name)
+  if not name then -- a run that has not ended has no lock yet
+    for _, summary in ipairs(runs.list()) do
+      if fs.stat(runs.dir(summary.id) .. "/lock.json") then
+        name = summary.id
+        break
+      end
+    end
+  end
   local e <close> = experiment.open(name)
   if e.kind == "run" then
     if not e.lock then
