@@ -33,7 +33,7 @@ return ft.recipe {
     prompt = function(row) return ft.prompt { system = PROMPT, user = question(row.title, row.text) } end,
     piece = { characters = LONGEST },
     merge = {
-      elements = { "type", "number" },
+      elements = { "type", "number", "text" },
       relations = { "type", "target_nreg" },
       ["metadata.total_elements_found"] = "count elements",
     },

@@ -94,8 +94,8 @@ local function prompt_of(self, row, piece, number, total)
   return messages_of(recipe, made)
 end
 
--- The answers to each piece, or why there is none; several pieces at once.
-local function ask_pieces(self, r, row, pieces)
+-- The answers to each piece, or why there is none; several pieces at once. `first`: the messages about the first.
+local function ask_pieces(self, r, row, pieces, first)
   local answers, faults, next_one, workers, failed = {}, {}, 1, {}, nil
   local _ <close> = setmetatable({}, { __close = function()
     for _, worker in ipairs(workers) do worker:cancel() end
@@ -105,6 +105,7 @@ local function ask_pieces(self, r, row, pieces)
       format = self.options.recipe.extract.answer, measure = self.options.measure,
       say = function(messages) return say(self, r, messages) end,
       prompt = function(piece)
+        if piece == pieces[1] then return first end
         local messages, reason = prompt_of(self, row, piece, i, #pieces)
         if not messages then err.raise("data", reason, { code = "skipped" }) end
         return messages
@@ -166,7 +167,7 @@ local function extract(self, row, key)
     end
     return r
   end
-  local answers, faults = ask_pieces(self, r, row, pieces)
+  local answers, faults = ask_pieces(self, r, row, pieces, first)
   local good = {}
   for i = 1, #pieces do
     for _, answer in ipairs(answers[i] or {}) do good[#good + 1] = answer end
