@@ -8,6 +8,7 @@
 #include "../host/buf.h"
 #include "../host/native.h"
 #include "dataset.h"
+#include "decimal.h"
 #include "jsonscan.h"
 #include "jsonstring.h"
 
@@ -98,7 +99,7 @@ static bool put_string(struct encoder *e, const char *s, size_t len, const char 
 }
 
 static bool put_number(lua_State *L, struct encoder *e, int idx) {
-  char text[40];
+  char text[FT_DECIMAL_MAX];
   int n = 0;
   if (lua_isinteger(L, idx)) {
     n = snprintf(text, sizeof text, LUA_INTEGER_FMT, (LUAI_UACINT)lua_tointeger(L, idx));
@@ -107,11 +108,7 @@ static bool put_number(lua_State *L, struct encoder *e, int idx) {
   double d = lua_tonumber(L, idx);
   if (!isfinite(d))
     return fault(e, "number", "%s is no JSON number", isnan(d) ? "NaN" : "Infinity");
-  for (int digits = 15; digits <= 17; digits++) {
-    n = snprintf(text, sizeof text, "%.*g", digits, d);
-    if (strtod(text, NULL) == d) break;
-  }
-  return put(e, text, (size_t)n);
+  return put(e, text, ft_decimal(text, d));
 }
 
 /* A raw text was one valid JSON text; its line breaks can only be white space, and JSONL wants

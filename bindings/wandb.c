@@ -15,6 +15,7 @@
 #include "../host/file.h"
 #include "../host/native.h"
 #include "../host/secrets.h"
+#include "wandb.h"
 
 enum {
   BLOCK = 32768, /* counted from the file's first byte, its header included */
@@ -27,7 +28,6 @@ enum {
 };
 
 enum chunk { FULL = 1, FIRST, MIDDLE, LAST };
-enum wire { VARINT = 0, FIXED64 = 1, LENGTH = 2, FIXED32 = 5 };
 enum kind { STRING, INT, BOOL, MESSAGE };
 
 static const char SCRATCH[] = "ft.wandb.Scratch";
@@ -72,7 +72,7 @@ static struct field push_field(lua_State *L, int shape, lua_Integer i) {
 
 /* ---- encoding ---- */
 
-static void put_varint(struct ft_buf *b, uint64_t v) {
+void ft_wandb_put_varint(struct ft_buf *b, uint64_t v) {
   char bytes[10];
   size_t n = 0;
   for (; v >= 0x80; v >>= 7) bytes[n++] = (char)(v | 0x80);
@@ -107,17 +107,17 @@ static void put_value(lua_State *L, struct ft_buf *b, struct field field, int de
     luaL_error(L, "field '%s': expected %s, got %s", lua_tostring(L, top - 2), lua_typename(L, types[field.kind]),
                luaL_typename(L, top));
   bool delimited = field.kind == STRING || field.kind == MESSAGE;
-  put_varint(b, (uint64_t)field.number << 3 | (delimited ? LENGTH : VARINT));
+  ft_wandb_put_varint(b, (uint64_t)field.number << 3 | (delimited ? LENGTH : VARINT));
   if (field.kind == STRING) {
     size_t len;
     const char *s = lua_tolstring(L, top, &len);
-    put_varint(b, len);
+    ft_wandb_put_varint(b, len);
     ft_buf_add(b, s, len);
   } else if (field.kind == INT) {
-    put_varint(b, (uint64_t)lua_tointegerx(L, top, &fits));
+    ft_wandb_put_varint(b, (uint64_t)lua_tointegerx(L, top, &fits));
     if (!fits) luaL_error(L, "field '%s': expected a whole number", lua_tostring(L, top - 2));
   } else if (field.kind == BOOL) {
-    put_varint(b, (uint64_t)lua_toboolean(L, top));
+    ft_wandb_put_varint(b, (uint64_t)lua_toboolean(L, top));
   } else {
     ft_buf_addc(b, 0);
     size_t start = b->len;
@@ -134,7 +134,11 @@ static void put_message(lua_State *L, struct ft_buf *b, int shape, int value, in
     struct field field = push_field(L, shape, i);
     lua_pushvalue(L, -2);
     int type = lua_rawget(L, value);
-    if (type != LUA_TNIL && field.repeated) {
+    if (type == LUA_TSTRING && field.repeated && field.kind == MESSAGE) {
+      size_t len;
+      const char *encoded = lua_tolstring(L, -1, &len); /* by items() */
+      ft_buf_add(b, encoded, len);
+    } else if (type != LUA_TNIL && field.repeated) {
       if (type != LUA_TTABLE) luaL_error(L, "field '%s': expected a list", lua_tostring(L, -3));
       lua_insert(L, -3); /* list, name, kind */
       lua_Integer items = (lua_Integer)lua_rawlen(L, -3);
@@ -150,16 +154,21 @@ static void put_message(lua_State *L, struct ft_buf *b, int shape, int value, in
   }
 }
 
-static int wandb_encode(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
-  luaL_checktype(L, 2, LUA_TTABLE);
-  lua_settop(L, 2);
+struct ft_buf *ft_wandb_scratch(lua_State *L) {
   struct ft_buf *b = lua_touserdata(L, lua_upvalueindex(1));
   if (b->failed || b->cap > KEPT_BYTES) {
     ft_buf_free(b);
     ft_buf_init(b, MESSAGE_MAX);
   }
   ft_buf_reset(b);
+  return b;
+}
+
+static int wandb_encode(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 2);
+  struct ft_buf *b = ft_wandb_scratch(L);
   put_message(L, b, 1, 2, 1);
   if (b->failed) return ft_fail(L, "too_large", "a W&B record of more than %d bytes", MESSAGE_MAX);
   lua_pushlstring(L, b->data ? b->data : "", b->len);
@@ -435,6 +444,9 @@ int luaopen_ft_wandb(lua_State *L) {
   struct ft_buf *b = lua_newuserdatauv(L, sizeof *b, 0);
   ft_buf_init(b, MESSAGE_MAX);
   luaL_setmetatable(L, SCRATCH);
+  lua_pushvalue(L, -1);
+  lua_pushcclosure(L, ft_wandb_items, 1);
+  lua_setfield(L, -3, "items");
   lua_pushcclosure(L, wandb_encode, 1);
   lua_setfield(L, -2, "encode");
   return 1;

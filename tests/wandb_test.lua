@@ -104,6 +104,74 @@ t.test("values that JSON or protobuf cannot hold are written as W&B reads them",
   t.eq(#records.decode(records.encode(records.history { long = ("x"):rep(11 << 20), _step = 1 }, 1)).history.item, 1)
 end)
 
+t.test("a row in one go is what it is field by field, and what does not go so is left to the other way", function()
+  local function both(row)
+    local names = {}
+    for name in pairs(row) do names[#names + 1] = name end
+    table.sort(names)
+    return records.encode(records.history(row), 3), records.encode(records.history(row, names), 3)
+  end
+  math.randomseed(7)
+  for i = 1, 200 do
+    local row = { _step = i - 1, [("x"):rep(i)] = i, ["train/loss"] = math.random(), small = math.random() * 10 ^ -i,
+      large = math.random() * 10 ^ i, negative = -i / 8, yes = true, no = false, text = "Стаття " .. i, [""] = 0.0,
+      whole = 3.0, integer = math.mininteger + i }
+    t.ok(native.items(row, 1, 1, 16))
+    local fast, slow = both(row)
+    t.ok(fast == slow, i)
+  end
+  for _, value in ipairs { 0 / 0, math.huge, "a\"b", "a\nb", "\xFF", { 1 }, ("x"):rep(70000) } do
+    t.eq(native.items({ a = value }, 1, 1, 16), nil)
+    local fast, slow = both { a = value, _step = 1 }
+    t.ok(fast == slow)
+  end
+  local many = {}
+  for i = 1, 65 do many["n" .. i] = i end
+  t.eq({ native.items(many, 1, 1, 16), native.items({ [1] = 1 }, 1, 1, 16), native.items({ ["\xFF"] = 1 }, 1, 1, 16),
+    native.items({}, 1, 1, 16) }, { nil, nil, nil, "" })
+  t.raises("the number of a field", native.items, {}, 0, 1, 1)
+end)
+
+t.test("numbers are written in the fewest digits that mean the same", function()
+  math.randomseed(3)
+  local function check(d)
+    local expected
+    for digits = 15, 17 do
+      expected = ("%." .. digits .. "g"):format(d)
+      if tonumber(expected) == d then break end
+    end
+    t.eq(json.encode(d), expected)
+  end
+  for i = 1, 3000 do
+    check(math.random())
+    check(math.random(0, 99999) / 1000)
+    check((math.random() - 0.5) * 10.0 ^ (i % 40 - 20))
+    check(math.random(1, 999) * 10.0 ^ (i % 36 - 18))
+    check(string.unpack("d", string.pack("i8", math.random(1, 0x7FEFFFFFFFFFFFFF))))
+  end
+  for _, d in ipairs { 0.0, -0.0, 0.1, 0.3, 1e15, 1e15 - 1, 999999999999999.5, 2.0 ^ 53, 1e-4, 0.01, 5e-324,
+    1.7976931348623157e308, 0.1 + 0.2, 100.0, -7.25 } do check(d) end
+end)
+
+t.test("a log in bulk holds the same bytes, from the first record that is live on written at once", function()
+  local dir <close> = t.folder()
+  local list = { records.header "w", records.run { run_id = "r", config = {}, start_time = 1 } }
+  for i = 1, 3000 do list[#list + 1] = records.history { _step = i, loss = 1 / i, name = ("x"):rep(i % 50) } end
+  add_all(dir.path .. "/live", list)
+  local w = assert(log.create(dir.path .. "/bulk", true))
+  for _, record in ipairs(list) do assert(w:add(record)) end
+  t.ok(fs.stat(dir.path .. "/bulk").bytes < w.position)
+  assert(w:live())
+  t.eq(fs.read(dir.path .. "/bulk"), fs.read(dir.path .. "/live"))
+  assert(w:add(list[3]))
+  t.eq(fs.stat(dir.path .. "/bulk").bytes, w.position)
+  w:close()
+  w = assert(log.create(dir.path .. "/closed", true))
+  for _, record in ipairs(list) do assert(w:add(record)) end
+  w:close()
+  t.eq(fs.read(dir.path .. "/closed"), fs.read(dir.path .. "/live"))
+end)
+
 t.test("an encoder's caller hears what does not fit, and the encoder goes on working", function()
   local shape = { { 1, "n", "int" }, { 2, "s", "string" }, { 3, "b", "bool" }, { 4, "m", { { 1, "n", "int", true } } },
     { 300, "far", "int" } }

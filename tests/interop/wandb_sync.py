@@ -235,14 +235,45 @@ OWN = os.path.dirname(sys.executable) + "/wandb"
 WAYS = [[OWN, "sync"], [OWN, "sync", "--legacy"]]
 
 
+HOOK = """metrics = function(m)
+    if m.step == 1 then ft.define_metric { name = "double", step_metric = "half", summary = "max" } end
+    ft.log { double = 2 * m.step, half = m.step / 2 }
+    if m.step == 2 then ft.table("worst", { "step", "why" }, { { 1, "a" }, { 2 } }) end
+  end,
+  finished = function(r)
+    ft.summary { seen = r.state }
+    ft.artifact("notes", { type = "notes", files = "rows.jsonl", metadata = { n = 1 } })
+  end"""
+
+
+def check_hooks(there):
+    """What the recipe logged itself."""
+    history, summary = there.history(), there.summary()
+    same("ft.log: each step has the hook's numbers", [[h["double"], h["half"]] for h in history],
+         [[2 * h["_step"], h["_step"] / 2] for h in history])
+    same("ft.define_metric and ft.summary", [summary["double"], summary["seen"]],
+         [{"max": 2 * history[-1]["_step"]}, "succeeded"])
+    metrics = there.config["_wandb"]["value"]["m"]
+    defined = {m["1"]: m for m in metrics}
+    same("ft.define_metric: the configuration names the metric and its step",
+         [metrics[defined["double"]["5"] - 1]["1"], defined["double"]["7"]], ["half", [2]])
+    value = history[1]["worst"]
+    same("ft.table: the file", json.loads(there.files[value["path"]]),
+         {"columns": ["step", "why"], "data": [[1, "a"], [2, None]]})
+    notes = [a for a in there.outputs if a.type == "notes"]
+    same("ft.artifact: a file with its metadata", [[sorted(a.files), a.metadata] for a in notes],
+         [[["rows.jsonl"], {"n": 1}]])
+
+
 def succeeded(program):
-    project = Project(program, datasets=True)
+    project = Project(program, datasets=True, hook=HOOK)
     same("a run to the end", project.finish(), 0)
     check("it says how to upload", "wandb sync " in project.messages, project.messages)
     run, path, config, history = check_records(project)
     for way in WAYS:
         there = check_synced(project, way, run, path, config, history, 0)
         check_content(project, there, texts=True)
+        check_hooks(there)
     for folder, _, names in os.walk(project.folder + "/.ftrun"):
         for name in names:
             with open(os.path.join(folder, name), "rb") as f:

@@ -12,7 +12,7 @@ return function()
   do
     local w <close> = assert(log.create(path))
     assert(w:add(records.run { run_id = "r", config = { a = 1 }, tags = { "t" }, start_time = 1.5 }))
-    assert(w:add(records.history { _step = 1, text = ("x"):rep(300) }))
+    assert(w:add(records.history { _step = 1, text = ("x"):rep(300), loss = 0.1 + 0.2, ok = true, n = 5 }))
     assert(w:add(records.exit(1, 2)))
   end
   local list = assert(log.read(path))

@@ -17,6 +17,16 @@ local wandb = {}
 ---@return "too_large"|nil code
 function wandb.encode(shape, message) end
 
+--- The fields of plain values as the bytes of a repeated message { key, value as JSON text }, sorted by key: what encode
+--- takes in the place of the list. nil when there is anything but finite numbers, booleans and texts without escapes, or
+--- more than 64 of them.
+---@param values table<string, any>
+---@param list integer   number of the repeated field
+---@param key integer    number of the key in it
+---@param value integer  number of the value
+---@return string?
+function wandb.items(values, list, key, value) end
+
 --- Reads a message; fields that the shape does not name are passed over.
 ---@param shape table[]
 ---@param bytes string

@@ -13,7 +13,8 @@ local MIN_READER = "0.70.0"
 local LINE_MAX = 10383360
 
 -- one shape for config, summary and history: a value by its name, or by the path to it
-local item = { { 1, "key", "string" }, { 2, "nested_key", "string", true }, { 16, "value_json", "string" } }
+local ITEM, KEY, VALUE = 1, 1, 16
+local item = { { KEY, "key", "string" }, { 2, "nested_key", "string", true }, { VALUE, "value_json", "string" } }
 local changes = { { 1, "update", item, true }, { 2, "remove", item, true } }
 local timestamp = { { 1, "seconds", "int" }, { 2, "nanos", "int" } }
 local empty = {}
@@ -45,7 +46,7 @@ local metric = { { 1, "name", "string" }, { 4, "step_metric", "string" },
 --- One record: a number that counts them, and one of the others.
 records.shape = {
   { 1, "num", "int" },
-  { 2, "history", { { 1, "item", item, true }, { 2, "step", { { 1, "num", "int" } } } } },
+  { 2, "history", { { ITEM, "item", item, true }, { 2, "step", { { 1, "num", "int" } } } } },
   { 3, "summary", changes },
   { 5, "config", changes },
   { 6, "files", { { 1, "files", { { 1, "path", "string" }, { 2, "policy", "int" }, { 3, "type", "int" } }, true } } },
@@ -63,6 +64,9 @@ records.shape = {
   { 26, "environment", { { 1, "os", "string" }, { 3, "started_at", timestamp }, { 6, "program", "string" },
     { 11, "root", "string" }, { 12, "host", "string" } } },
 }
+
+-- a history record's own fields: most records are one
+local ROW = { records.shape[1], records.shape[2] }
 
 --- Text that a record may hold: bytes that are no UTF-8 become "?".
 ---@param s string
@@ -150,7 +154,8 @@ end
 ---@param values table<string, any>
 ---@param order string[]?
 function records.history(values, order)
-  return { history = { item = items(values, order), step = { num = values._step ~= 0 and values._step or nil } } }
+  local list = not order and native.items(values, ITEM, KEY, VALUE) or items(values, order)
+  return { history = { item = list, step = { num = values._step ~= 0 and values._step or nil } } }
 end
 
 --- Last values. `runtime`, in seconds, is what W&B shows as the run's duration.
@@ -220,7 +225,7 @@ function records.footer() return { footer = {} } end
 ---@return string? code
 function records.encode(record, number)
   record.num = number
-  return native.encode(records.shape, record)
+  return native.encode(record.history and ROW or records.shape, record)
 end
 
 ---@return table? record

@@ -17,7 +17,7 @@ Sink.__index = Sink
 ---@param o { set: ftrun.wandb.Settings, on_stop: fun()? }  on_stop: somebody has pressed Stop at the server
 ---@return ftrun.wandb.Sink
 function sink.create(path, o)
-  local file = err.check("system", run_log.create(path .. ".new"))
+  local file = err.check("system", run_log.create(path .. ".new", true))
   return setmetatable({ path = path, log = file, o = o, steps = 0 }, Sink)
 end
 
@@ -31,6 +31,7 @@ end
 
 --- Gives the log its name, and begins to send it when the settings say so.
 function Sink:publish()
+  err.check("system", self.log:live())
   err.check("system", self.log:rename(self.path))
   if not self.o.set.online then return end
   self.stream = online.start { path = self.path, set = self.o.set, on_stop = self.o.on_stop, on_url = function(url)
