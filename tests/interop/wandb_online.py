@@ -194,6 +194,10 @@ def only_run(server):
     return next(iter(server.runs.values()))
 
 
+def the_run(server):
+    return next(iter(server.runs.values()))
+
+
 def console(run):
     return [re.sub(r"^\S+ ", "", line).removesuffix("\n") for line in run.lines("output.log")]
 
@@ -329,7 +333,7 @@ def whole(what, project, server, exit_code=0):
 
 def killed(program):
     server = Server(KEY)
-    project = online(program, server, epochs=50)
+    project = online(program, server, epochs=50, hook="metrics = function(m) return ft.log { twice = 2 * m.train_loss } end")
     kills = int(os.environ.get("FTRUN_KILLS") or 3)
     server.faults = [{"what": "after", "times": 4, "match": "file_stream"}]
     for i in range(kills):
@@ -342,6 +346,8 @@ def killed(program):
         process.communicate()
     same("kill -9: the same command ends the run", project.finish(), 0)
     run = whole("kill -9", project, server)
+    check("kill -9: what the recipe logs is there", all(h["twice"] == 2 * h["train_loss"] for h in run.history()),
+          [h for h in run.history() if h.get("twice") != 2 * h["train_loss"]])
     print("   repeated lines:", run.repeated, "posts:", run.posts)
     project.close()
     server.close()
@@ -368,19 +374,36 @@ def away(program):
     whole("server away", project, server)
     check("server away: all was sent", "the run is at" in messages, messages)
     project.close()
-    # it never comes back: the run does not mind, and goes up later
-    project = online(program, server)
+    server.close()
+    # it does not come back before the end: the run does not mind, and the rest goes up later, once
+    server = Server(KEY)
+    project = online(program, server, epochs=50)
+    process = project.start()
+    while process.poll() is None and not (server.runs and len(the_run(server).history()) > 20):
+        time.sleep(0.005)
     server.down()
-    same("server away for good: the run ends well", project.finish(), 0)
-    check("server away for good: it is said", "not all was sent" in project.messages, project.messages)
+    _, messages = process.communicate(timeout=120)
+    same("server gone: the run ends well", process.returncode, 0)
+    check("server gone: what is missing is said", "steps are missing" in messages and "ftrun wandb sync" in messages, messages)
+    there = len(the_run(server).history())
     folder = os.path.dirname(project.one("wandb/offline-run-*/run-*.wandb"))
+    kept = shutil.copytree(folder + "/artifacts", project.folder + "/kept")
+    server.up()
+    done = subprocess.run([program, "wandb", "sync", the_run(server).name], cwd=project.folder, env=project.env,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
+    same("server gone: ftrun sends the rest", [done.returncode, there < 400], [0, True])
+    whole("server gone", project, server)
+    # another server, which has nothing of it yet: W&B's own sync does as well
+    shutil.copytree(kept, folder + "/artifacts", dirs_exist_ok=True)
+    os.unlink(project.one("wandb/offline-run-*/*.synced"))
     again = Server(KEY)
     done = subprocess.run([*WAYS[0], folder], env=environment(project.folder, again), cwd=project.folder,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
-    check("server away for good: W&B's own sync takes the run", done.returncode == 0, done.stdout)
-    whole("server away for good", project, again)
+    check("server gone: W&B's own sync brings it elsewhere", done.returncode == 0, done.stdout)
+    whole("server gone, elsewhere", project, again)
     again.close()
     project.close()
+    server.close()
 
 
 def storm(program):
@@ -437,9 +460,9 @@ def stopped(program):
         with open(path, "w", encoding="utf-8") as f:
             f.write(text)
         process = project.start()
-        while process.poll() is None and not (server.runs and only_run_quietly(server).history()):
+        while process.poll() is None and not (server.runs and the_run(server).history()):
             time.sleep(0.005)
-        only_run_quietly(server).stop = True
+        the_run(server).stop = True
         _, messages = process.communicate(timeout=120)
         same(f"Stop, {on_stop}: the exit code", process.returncode, code)
         check(f"Stop, {on_stop}: it is said", "Stop was pressed at W&B" in messages, messages)
@@ -452,10 +475,6 @@ def stopped(program):
             same("Stop, cancel: the state", only_run(server).summary()["state"], "cancelled")
         project.close()
         server.close()
-
-
-def only_run_quietly(server):
-    return next(iter(server.runs.values()))
 
 
 # ---- secrets ----

@@ -80,7 +80,7 @@ class Artifact:
 class Server:
     def __init__(self, key, entity="team", port=0):
         self.runs, self.operations, self.problems, self.artifacts, self.faults = {}, [], [], [], []
-        self.requests = 0
+        self.requests, self.connections = 0, set()
         self.key_in_store = False  # a client has shown its key to the store (the SDK's legacy sync does)
         self.entity = entity
         self.authorization = "Basic " + base64.b64encode(f"api:{key}".encode()).decode()
@@ -99,11 +99,16 @@ class Server:
         threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
 
     def down(self):
-        """Refuses connections."""
+        """Refuses connections, and ends those that stand."""
         if self.http:
             self.http.shutdown()
             self.http.server_close()
         self.http = None
+        for connection in list(self.connections):
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # its client was quicker
 
     close = down
 
@@ -353,6 +358,10 @@ class Server:
             def log_message(self, *_):
                 pass
 
+            def setup(self):
+                super().setup()
+                server.connections.add(self.connection)
+
             def reply(self, status, value, headers=None):
                 data = value if isinstance(value, bytes) else json.dumps(value).encode()
                 self.send_response(status)
@@ -408,6 +417,7 @@ class Server:
                     pass  # a client that has what it wants need not say goodbye
 
             def finish(self):
+                server.connections.discard(self.connection)
                 try:
                     super().finish()
                 except (ConnectionError, ValueError, OSError):

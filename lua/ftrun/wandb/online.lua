@@ -197,7 +197,7 @@ function Stream:live()
   end)
   if not ok then
     self:failed(e)
-    log.warn(("W&B: %s; the run goes on, and what is not sent stays in %s%s"):format(self.why, self.folder,
+    log.warn(("W&B: %s; the run goes on, and is kept as an offline run%s"):format(self.why,
       err.is(e) and e.advice and "\n  " .. e.advice or ""))
   end
 end

@@ -27,6 +27,7 @@ end
 function Sink:add(record, sync)
   err.check("system", self.log:add(record, sync))
   if record.history then self.steps = self.steps + 1 end
+  if record.exit then self.ended = true end
 end
 
 --- Gives the log its name, and begins to send it when the settings say so.
@@ -51,12 +52,15 @@ function Sink:close(again)
       set.offline_why and " (" .. set.offline_why .. ")" or "", folder)
   end
   local r = self.stream:close()
-  local rest = self.steps - r.history
   if not r.why then
-    return ("the run is at %s%s"):format(r.url or set.base_url, r.complete and "" or ", all up to here")
+    return ("the run is at %s%s%s"):format(r.url or set.base_url, r.complete and "" or ", all up to here",
+      r.lost > 0 and (", but %d of its files or artifacts were refused"):format(r.lost) or "")
   end
-  return ("not all was sent (%s): %s; it is kept in %s%s"):format(r.why,
-    rest > 0 and ("%d of %d steps are missing"):format(rest, self.steps) or "the end is missing", folder,
+  if not self.ended then
+    return ("%d of %d steps are sent (%s); the rest follows when the run goes on"):format(r.history, self.steps, r.why)
+  end
+  return ("not all was sent (%s): %s; it is kept in %s%s"):format(r.why, r.history < self.steps
+    and ("%d of %d steps are missing"):format(self.steps - r.history, self.steps) or "the end is missing", folder,
     again and "; send it with: " .. again or "")
 end
 
