@@ -147,38 +147,39 @@ def check_sdk_run(what, server, run_id, online, exit_code=3):
         same(f"{what}: what it used", [(a.type, a.name) for a in run.inputs], [("dataset", "used")])
 
 
-def sdk_shows_the_server_right():
-    folder = tempfile.mkdtemp(prefix="ftrun-wandb-")
-    server = Server(KEY)
+def sdk_online(_):
+    folder, server = tempfile.mkdtemp(prefix="ftrun-wandb-"), Server(KEY)
     sdk(SDK_CALLS, folder, server, "aaaa1111")
     check_sdk_run("the SDK online", server, "aaaa1111", True)
     sdk(SDK_RESUME, folder, server, "aaaa1111")
     run = server.runs["aaaa1111"]
     same("the SDK resumes a run", [[h["_step"] for h in run.history()], run.changed, run.exit_code], [list(range(7)), [], 0])
-    # trouble on the way is no trouble to the server
+    server.close()
+    shutil.rmtree(folder)
+
+
+def sdk_through_faults(_):
+    folder, server = tempfile.mkdtemp(prefix="ftrun-wandb-"), Server(KEY)
     server.faults = [{"what": "status", "status": 429, "retry_after": 0.05, "times": 2, "match": "file_stream"},
                      {"what": "after", "times": 1, "match": "file_stream"}, {"what": "before", "times": 1, "match": "graphql"}]
     sdk(SDK_CALLS, folder, server, "bbbb2222")
     check_sdk_run("the SDK online through faults", server, "bbbb2222", True)
     server.close()
-    sdk(SDK_CALLS, folder, server, "cccc3333", WANDB_MODE="offline")
-    made = [folder + "/wandb/" + n for n in os.listdir(folder + "/wandb") if n.startswith("offline-run-")]
+    shutil.rmtree(folder)
+
+
+def sdk_offline(_):
     for way in WAYS:
-        server = Server(KEY)
-        copy = shutil.copytree(made[0], f"{folder}/{len(way)}/wandb/{os.path.basename(made[0])}")
-        # files of its artifacts go away with a sync
-        staging = folder + "/.local/share/wandb"
-        kept = shutil.copytree(staging, folder + "/kept") if os.path.isdir(staging) else None
-        done = subprocess.run([*way, copy], env=environment(folder, server), cwd=folder, stdout=subprocess.PIPE,
+        # a folder each: a sync takes the files of artifacts away
+        folder, server = tempfile.mkdtemp(prefix="ftrun-wandb-"), Server(KEY)
+        sdk(SDK_CALLS, folder, server, "cccc3333", WANDB_MODE="offline")
+        made = [folder + "/wandb/" + n for n in os.listdir(folder + "/wandb") if n.startswith("offline-run-")]
+        done = subprocess.run([*way, made[0]], env=environment(folder, server), cwd=folder, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, timeout=120)
         check("the SDK's sync ends well", done.returncode == 0, done.stdout)
-        check_sdk_run("the SDK's " + " ".join(way[1:]), server, "cccc3333", False,
-                      0 if "--legacy" in way else 3)
-        if kept:
-            shutil.rmtree(staging)
-            os.rename(kept, staging)
+        check_sdk_run("the SDK's " + " ".join(way[1:]), server, "cccc3333", False, 0 if "--legacy" in way else 3)
         server.close()
-    shutil.rmtree(folder)
+        shutil.rmtree(folder)
 
 
 # ---- the same run by three ways ----
@@ -514,8 +515,9 @@ def no_key_in_title(program):
     server.close()
 
 
-PARTS = [("sdk", lambda _: sdk_shows_the_server_right()), ("ways", three_ways), ("killed", killed), ("away", away),
-         ("storm", storm), ("disk", full_disk), ("stop", stopped), ("key", no_key_in_title)]
+PARTS = [("sdk", sdk_online), ("sdk-faults", sdk_through_faults), ("sdk-offline", sdk_offline), ("ways", three_ways),
+         ("killed", killed), ("away", away), ("storm", storm), ("disk", full_disk), ("stop", stopped),
+         ("key", no_key_in_title)]
 
 
 def main():

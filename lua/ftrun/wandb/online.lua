@@ -105,13 +105,14 @@ end
 
 --- Posts what was gathered; only an answer makes it sent.
 function Stream:post(extra)
-  local p, uploaded = self.picture, self.uploaded
+  local p, told = self.picture, #self.uploaded
   local body = p:body()
-  if #uploaded > 0 then body.uploaded = uploaded end
+  -- a copy: uploads go on while this waits
+  if told > 0 then body.uploaded = table.move(self.uploaded, 1, told, 1, {}) end
   for name, value in pairs(extra or {}) do body[name] = value end
   local answer, headers = self.api:stream(self.where, body)
   self.posted, self.pause = time.monotonic(), pause(headers)
-  self.uploaded = table.move(self.uploaded, #uploaded + 1, #self.uploaded, 1, {})
+  self.uploaded = table.move(self.uploaded, told + 1, #self.uploaded, 1, {})
   p:sent()
   self.cursor.history, self.cursor.output = p.history, p.output
   self.cursor.complete = extra and extra.complete or nil
