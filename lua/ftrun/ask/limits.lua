@@ -109,9 +109,9 @@ function Limits:answer(response, number, now, wall_now)
     return false
   end
   local fresh = self.paused_until <= now -- of many refusals at once, one counts
-  if fresh then self.storms = self.storms + 1 end
   local asked = retry.asked(response.headers, wall_now)
-  local pause = asked or math.min(CAP_S, 0.5 * 2 ^ (self.storms - 1))
+  if fresh and not asked then self.storms = self.storms + 1 end
+  local pause = asked or math.min(CAP_S, 0.5 * 2 ^ math.max(0, self.storms - 1))
   self.paused_until = math.max(self.paused_until, now + pause)
   return fresh
 end
