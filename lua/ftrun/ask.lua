@@ -4,6 +4,7 @@
 local err = require "ftrun.err"
 local limits = require "ftrun.ask.limits"
 local queue = require "ftrun.ask.queue"
+local retry = require "ftrun.retry"
 local task = require "ft.task"
 local time = require "ft.time"
 
@@ -148,9 +149,11 @@ local function ask(self, request, flight)
     on_retry = function(text) tell(self, text, 0) end,
     patience_s = function(outcome, usual)
       if self.fatal or self.closed then return 0 end
-      local response = outcome.response
-      local alone = response and response.status ~= 429 or not response and self.answered > answered_before
-      return alone and math.min(usual, PATIENCE_S) or usual
+      local response, others = outcome.response, self.answered > answered_before
+      if response and response.status == 429 then -- as long as somebody is answered, everybody's turn comes
+        return others and math.huge or usual + (retry.asked(response.headers, time.now()) or 0)
+      end
+      return (response or others) and math.min(usual, PATIENCE_S) or usual
     end,
   }
   local started = time.monotonic()

@@ -54,8 +54,15 @@ function M.pending(dir) return #open_parts(journal.read(path_of(dir))) > 0 end
 ---@param o { dir: string, provider: ftrun.Provider, progress: fun(label: string, done: integer, total: integer) }
 ---@return ftrun.evaluate.Batches
 function M.open(o)
-  return setmetatable({ dir = o.dir, provider = o.provider, progress = o.progress,
+  local self = setmetatable({ dir = o.dir, provider = o.provider, progress = o.progress,
     journal = journal.open(path_of(o.dir)), ui = { note = log.warn } }, Batches)
+  local open = {}
+  for _, part in ipairs(open_parts(self.journal.records)) do open[part.key] = true end
+  for _, name in ipairs(fs.list(o.dir) or {}) do -- what a crash left half written, of which nothing was sent
+    local key = name:match "^batch%-(%w+)%.%a+%.jsonl$"
+    if key and not open[key] then fs.remove(o.dir .. "/" .. name) end
+  end
+  return self
 end
 
 function Batches:__close() self.journal:close() end
