@@ -17,7 +17,7 @@ static const char ENCODING[] = "ft.tokenizer.Encoding";
 static const char JOB[] = "ft.tokenizer.Job";
 
 enum { THREADS_MAX = 8, WORTH_A_THREAD = 1 << 16, STRING_MAX = 1 << 30 };
-enum { CACHES_BYTES = 16 << 20 }; /* of all threads */
+enum { CACHES_BYTES = 8 << 20 }; /* of all threads */
 
 struct encoding {
   const char *name; /* NULL: closed */

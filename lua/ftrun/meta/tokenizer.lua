@@ -6,7 +6,7 @@
 ---@class ft.tokenizer
 local tokenizer = {}
 
---- An encoding. Costs nothing until it is used; then 16 MiB for all threads together, in which it keeps what it has
+--- An encoding. Costs nothing until it is used; then 8 MiB for all threads together, in which it keeps what it has
 --- counted: the longer it is used, the faster it is.
 ---@param encoding "o200k_base"|"cl100k_base"
 ---@param threads integer?  at most so many (8 at most); default: one a core
