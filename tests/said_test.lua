@@ -252,3 +252,11 @@ t.test("a further tracker is one Lua module; one that fails is left out, and the
   t.eq(seen, { "metrics", "settle", "result", "close" })
   t.has(fs.read(dir.path .. "/metrics.csv"), "step,created_at,train_loss\n1,,1\n")
 end)
+
+t.test("ftrun test calls hooks that log", function()
+  program.in_project(function(dir)
+    assert(fs.write(dir .. "/rows.txt", "x"))
+    local r = program.run(dir, {}, "test", "toy.lua")
+    t.eq(r.code, 0, r.out .. r.err)
+  end, 40, LOGGING)
+end)

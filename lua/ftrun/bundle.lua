@@ -21,7 +21,7 @@ local STEP = 256 << 10
 --- Files of a run's folder, in the order of the bundle. `texts`: hold rows or answers.
 M.files = {
   { "recipe.lua" }, { "lock.json" }, { "run.json" }, { "journal.jsonl" }, { "events.jsonl" }, { "metrics.jsonl" },
-  { "evaluation.json" }, { "result.json" }, { "result.csv" },
+  { "metrics.csv" }, { "tables.jsonl" }, { "evaluation.json" }, { "result.json" }, { "result.csv" },
   { "report.html", texts = true }, { "train.jsonl", texts = true }, { "validation.jsonl", texts = true },
   { "evaluation.jsonl", texts = true },
 }

@@ -227,9 +227,12 @@ end
 
 function say.artifact(self, item)
   local files = {}
-  for i, file in ipairs(item.files) do
-    files[i] = { path = file.path, from = ("%s/%s/%s"):format(self.c.dir, item.folder, file.path) }
+  for _, file in ipairs(item.files) do
+    local from = ("%s/%s/%s"):format(self.c.dir, item.folder, file.path)
+    -- a run that was imported has its events, and not these files
+    if fs.stat(from) then files[#files + 1] = { path = file.path, from = from } end
   end
+  if #files == 0 then return end
   self:add((artifact.make(self.place, { name = item.name, type = item.type, metadata = item.metadata, files = files,
     aliases = item.aliases, description = item.description })))
 end
