@@ -100,8 +100,12 @@ local function of_data(args)
   return show(args, result)
 end
 
-function command.main(args)
+function command.main(args, state)
   if args.json or args.quiet then progress.disable() end
+  state.detached = function()
+    return "interrupted; what was answered is kept, and the same command goes on"
+      .. (args.batch and ": batches are worked on at the provider meanwhile" or "")
+  end
   return (args.data and of_data or of_run)(args)
 end
 
