@@ -155,6 +155,41 @@ t.test("a quota that is nearly used up slows the sending down", function()
   end)
 end)
 
+t.test("a request that is under way at the end is waited for, and not sent again", function()
+  local d <close> = double.open(function(_, r)
+    if r.path:find "file_stream" then time.sleep(0.2) end
+  end)
+  with_key(d.url, function(folder, set)
+    local s = begin(folder, set)
+    s:publish()
+    step(s, 1)
+    wait_for(function() return s.stream.api.busy == 1 and s.stream.where end)
+    step(s, 2)
+    finish(s)
+    s:close()
+    t.eq({ steps_at(d), d.repeated, d.exit }, { count_to(2), 0, 0 })
+  end)
+end)
+
+t.test("an upload that is under way at the end is not begun again", function()
+  local d <close> = double.open(function(_, r)
+    if r.path:find "^/storage/run/note" then time.sleep(0.3) end
+  end)
+  with_key(d.url, function(folder, set)
+    local s = begin(folder, set)
+    assert(fs.write(folder .. "/files/note.txt", "a note"))
+    s:add { files = { files = { { path = "note.txt", policy = 0 } } } }
+    s:publish()
+    wait_for(function() return s.stream.uploader end)
+    time.sleep(0.1)
+    finish(s)
+    s:close()
+    local places = 0
+    for _, name in ipairs(d.asked) do if name == "CreateRunFiles" then places = places + 1 end end
+    t.eq({ places, d.store["run/note.txt"].bytes, d.exit }, { 2, "a note", 0 })
+  end)
+end)
+
 t.test("while the server is away records are taken at once, and all arrive when it is back", function()
   local d <close> = double.open()
   with_key(d.url, function(folder, set)

@@ -19,6 +19,7 @@ local STREAM_TIMEOUT_S, UPLOAD_TIMEOUT_S = 180, 24 * 3600
 ---@class ftrun.wandb.Api
 ---@field base_url string
 ---@field auth ft.http.Auth
+---@field busy integer       requests under way, but uploads
 ---@field last boolean?      the run is at its end: retries are bounded
 local Api = {}
 Api.__index = Api
@@ -29,6 +30,7 @@ Api.last_s = { answered = 60, unreachable = 15 }
 ---@param o { base_url: string, secret: string }
 ---@return ftrun.wandb.Api
 function Api.new(o)
+  o.busy = 0
   o.auth = { secret = o.secret, user = "api" }
   o.headers = { ["content-type"] = "application/json", ["x-wandb-username"] = secrets.setting "WANDB_USERNAME" or "",
     ["x-wandb-user-email"] = secrets.setting "WANDB_USER_EMAIL" or "" }
@@ -69,7 +71,10 @@ function Api:send(what, method, url, options)
     end,
     on_retry = function(text) self:retries(text) end,
   }, function()
+    local counts = method == "POST" and 1 or 0
+    self.busy = self.busy + counts
     local response, message, code, sent = http.request(method, url, options)
+    self.busy = self.busy - counts
     return { response = response, message = message, code = code, sent = sent }
   end)
   local response = outcome.response

@@ -19,6 +19,9 @@ local online = {}
 --- Seconds: between posts, at least between full ones, without a sign of life, and for all that is left at the end.
 local INTERVAL_S, GAP_S, HEARTBEAT_S, LAST_S = 5, 0.5, 30, 600
 
+--- Seconds for a request that is under way when the run ends.
+local SETTLE_S = 5
+
 -- lines and bytes of one post; the server refuses more than 10 MiB
 local LINES, BYTES = 10000, 4 << 20
 
@@ -207,6 +210,8 @@ end
 function Stream:finish()
   while self:step() do time.sleep(math.max(GAP_S, self.pause or 0)) end
   if not self.where then return end
+  if self.uploader then pcall(self.uploader.join, self.uploader) end
+  if self.why then return end
   self:bring_all()
   local exit = self.picture.exit
   if not exit then
@@ -220,12 +225,21 @@ function Stream:finish()
   if self.lost == 0 then fs.write(self.path .. ".synced", "") end
 end
 
+--- Lets a request that is under way come to its end: cut off, it could arrive after what is sent next, and be older.
+function Stream:settle()
+  local started = time.monotonic()
+  while self.api.busy > 0 and time.monotonic() - started < SETTLE_S do time.sleep(0.01) end
+end
+
 --- Stops sending beside the run, sends the rest while that is possible in time, and says how far it got.
 ---@return { url: string?, complete: boolean, why: string?, history: integer, lost: integer }
 function Stream:close()
+  local waits = coroutine.isyieldable()
+  if self.task and waits then self:settle() end
   if self.task then self.task:cancel() end
-  if self.uploader then self.uploader:cancel() end
-  if not coroutine.isyieldable() then
+  -- an upload goes on, unless it waits for a server that is away
+  if self.uploader and self.api.since then self.uploader:cancel() end
+  if not waits then
     self.why = self.why or "interrupted"
   elseif not self.why then
     self.api.last = true
@@ -241,6 +255,7 @@ function Stream:close()
     pcall(last.join, last)
     timer:cancel()
   end
+  if self.uploader then self.uploader:cancel() end
   self.reader:close()
   self.picture:close()
   return { url = self.url, complete = self.cursor.complete == true, why = self.why, history = self.cursor.history,
