@@ -12,11 +12,11 @@ size_t ft_decimal(char *out, double d) {
                                 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16};
   double size = fabs(d);
   if (size >= 1e-4 && size < 1e15) {
-    for (int places = 0; places <= 16; places++) {
-      double scaled = size * tens[places];
-      if (scaled > 1e15) break;
-      uint64_t whole = (uint64_t)(scaled + 0.5);
-      if ((double)whole / tens[places] != size) continue;
+    int places = 16;
+    while (size * tens[places] > 1e15) places--;
+    uint64_t whole = (uint64_t)(size * tens[places] + 0.5);
+    if ((double)whole / tens[places] == size) { /* with most places; fewer are enough where it ends in zeros */
+      for (; places > 0 && whole % 10 == 0; whole /= 10) places--;
       char digits[24], *at = out;
       int n = 0;
       for (; whole || n <= places; whole /= 10) digits[n++] = (char)('0' + whole % 10);
