@@ -527,7 +527,7 @@ t.test("a run is logged afterwards as it would have been while it went on; once,
     for _, name in ipairs { result.run, result.job, "--all" } do
       r = program.run(dir, {}, "wandb", "sync", name)
       t.eq(r.code, 0, r.err)
-      t.has(r.out:gsub("%s+", " "), "skipped: it is logged already, in")
+      t.has(r.out:gsub("%s+", " "), "skipped: it is logged already (--overwrite")
     end
     t.eq(fs.read(path), bytes)
     assert(fs.write(path .. ".synced", ""))
@@ -608,4 +608,12 @@ t.test("the SDK's settings files are read below the environment, the folder's be
   local r = program.run(dir.path, {}, "wandb", "status")
   t.has(r.out, "team (" .. dir.path .. "/.config/wandb/settings)")
   t.has(r.out, "wandb/settings: read")
+end)
+
+t.test("what uploads an offline run is told in a line that fits: the id's end names its folder", function()
+  local sink = require "ftrun.wandb.sink"
+  t.eq(sink.upload ".ftrun/wandb/offline-run-20261122_101705-eval-20261122-101705-dc8017ab",
+    "wandb sync .ftrun/wandb/*-dc8017ab")
+  t.eq(sink.upload "my runs/offline-run-20261122_101705-it's-1",
+    "wandb sync 'my runs/offline-run-20261122_101705-it'\\''s-1'")
 end)

@@ -117,7 +117,7 @@ local function decide_online(s)
   if origin then
     s.online = true
   else
-    s.offline_why = ("no key, neither in WANDB_API_KEY nor for %s in netrc"):format(machine)
+    s.offline_why = "no key in WANDB_API_KEY or netrc" .. (s.base_url == DEFAULT_URL and "" or " for " .. machine)
   end
 end
 

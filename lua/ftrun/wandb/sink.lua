@@ -41,6 +41,15 @@ function Sink:publish()
   end }
 end
 
+--- The command by which W&B's own package uploads an offline run's folder, with a pattern in place of the folder's long
+--- name: its end is that of the run's id, and names it as well.
+---@param folder string
+---@return string
+function sink.upload(folder)
+  local parent, tail = folder:match "^([%w._/-]*/)offline%-run%-[%w_-]*(%-%w+)$"
+  return "wandb sync " .. (parent and parent .. "*" .. tail or ("'%s'"):format((folder:gsub("'", "'\\''"))))
+end
+
 --- Ends both; what is left is sent, if that is possible in time. Says what became of the run.
 ---@param again string?  the command that sends the rest
 ---@return string text
@@ -48,8 +57,8 @@ function Sink:close(again)
   self.log:close()
   local set, folder = self.o.set, self.path:match "^(.*)/"
   if not self.stream then
-    return ("an offline run is in %s%s; upload it with: wandb sync %s"):format(folder,
-      set.offline_why and " (" .. set.offline_why .. ")" or "", folder)
+    local why = set.offline_why and " (" .. set.offline_why .. ")" or ""
+    return ("offline%s; upload it: %s"):format(why, sink.upload(folder))
   end
   local r = self.stream:close()
   if not r.why then

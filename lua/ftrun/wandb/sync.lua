@@ -10,6 +10,7 @@ local places = require "ftrun.wandb.places"
 local run_log = require "ftrun.wandb.log"
 local runs = require "ftrun.runs"
 local settings = require "ftrun.wandb.settings"
+local sink = require "ftrun.wandb.sink"
 local target = require "ftrun.target"
 local tracker = require "ftrun.trackers.wandb"
 local wrap = require "ftrun.wrap"
@@ -48,8 +49,8 @@ local function one(id, make, o)
   if place and not o.overwrite and complete(place.log) then
     if place.synced then return "skipped", "it was logged and sent already (--overwrite logs it again)", place.dir end
     if not o.set.online then
-      return "skipped", ("it is logged already, in %s (--overwrite logs it again); upload it with: wandb sync %s")
-        :format(place.dir, place.dir), place.dir
+      return "skipped", "it is logged already (--overwrite logs it again); upload it: " .. sink.upload(place.dir),
+        place.dir
     end
     local did, text = send(place, o.set)
     return did, text, place.dir
