@@ -148,3 +148,137 @@ t.test("a function that gives no number is the author's mistake, not a wrong ans
   end
   t.raises("the same names", totals, function(answer) return { [answer] = 1 } end, { { "a", "" }, { "b", "" } })
 end)
+
+local similarity = require "ftrun.score.similarity"
+local tokens = require "ftrun.score.tokens"
+local lcs = require "ftrun.score.lcs"
+local jsonschema = require "ftrun.score.jsonschema"
+local dataset = require "ft.dataset"
+
+-- The table that everybody writes first.
+local function plain_lcs(a, b)
+  local row = {}
+  for j = 0, #b do row[j] = 0 end
+  for i = 1, #a do
+    local corner = 0
+    for j = 1, #b do
+      local above = row[j]
+      row[j] = a[i] == b[j] and corner + 1 or math.max(above, row[j - 1])
+      corner = above
+    end
+  end
+  return row[#b]
+end
+
+t.test("the longest common subsequence is that of the plain table, over the borders of blocks too", function()
+  local state = 7
+  local function random(n)
+    state = (state * 1103515245 + 12345) % 2147483648
+    return state // 65536 % n
+  end
+  local function list(n, kinds)
+    local l = {}
+    for i = 1, n do l[i] = "w" .. random(kinds) end
+    return l
+  end
+  for _, n in ipairs { 0, 1, 2, 61, 62, 63, 123, 124, 125, 200 } do
+    for _, kinds in ipairs { 1, 2, 5, 40 } do
+      local a, b = list(n, kinds), list(random(200), kinds)
+      t.eq(lcs.length(a, b), plain_lcs(a, b), ("%d and %d of %d kinds"):format(#a, #b, kinds))
+      t.eq(lcs.length(b, a), lcs.length(a, b))
+    end
+  end
+end)
+
+t.test("words are those of any script, in lower case, with the apostrophe inside of them", function()
+  t.eq(tokens.words "Стаття 5. П’ЯТЬ об'єктів — «Ґанок», Її; ЄДИНА-єдина № 12/3",
+    { "стаття", "5", "п'ять", "об'єктів", "ґанок", "її", "єдина", "єдина", "12", "3" })
+  t.eq(tokens.words "'It's' ÜBER-Straße ŻÓŁW ΑΒΓ naïve", { "it's", "über", "straße", "żółw", "αβγ", "naïve" })
+  t.eq(tokens.words "法律 ok 1", { "法", "律", "ok", "1" })
+  t.eq(tokens.words "a\xff\xffb \xd0", { "a", "b" })
+  t.eq(tokens.words " .,«»— \u{2009}", {})
+end)
+
+t.test("ROUGE-L counts words in their order, token F1 in any", function()
+  -- the example of Lin 2004, section 3.1
+  local f, p, r = similarity.of("rouge_l", "police kill the gunman", "police killed the gunman")
+  t.eq({ f, p, r }, { 3 / 4, 3 / 4, 3 / 4 })
+  t.eq((similarity.of("rouge_l", "the gunman kill police", "police killed the gunman")), 2 / 4)
+  t.eq((similarity.of("token_f1", "the gunman kill police", "police killed the gunman")), 3 / 4)
+  f, p, r = similarity.of("token_f1", "Набирає чинності", "Закон набирає чинності з дня опублікування")
+  near(p, 1)
+  near(r, 2 / 6)
+  near(f, 4 / 8)
+  t.eq({ similarity.of("rouge_l", "", " . ") }, { 1.0, 1.0, 1.0 })
+  t.eq({ similarity.of("token_f1", "", "слово") }, { 0.0, 0.0, 0.0 })
+end)
+
+t.test("similarity is the mean over the rows; a path looks into JSON answers", function()
+  local s = totals({ kind = "rouge_l" }, { { "а б", "а б" }, { "а", "б" } })
+  near(s.rouge_l.value, 1 / 2)
+  near(s.precision.value, 1 / 2)
+  s = totals({ kind = "token_f1", path = "summary" }, { { '{"summary":"а б","x":1}', '{"summary":"б а"}' },
+    { "no JSON", '{"summary":"б"}' }, { "{}", '{"summary":"б"}' } })
+  near(s["token_f1 summary"].value, 1 / 3)
+end)
+
+t.test("at ordered paths the order counts, at sets what comes again counts once", function()
+  local rows = { { '{"a":["1","2","2","3"]}', '{"a":["3","2","1"]}' } }
+  local function f1_of(more)
+    local spec = { kind = "json_f1", paths = { "a[]" } }
+    for k, v in pairs(more) do spec[k] = v end
+    return totals(spec, rows).f1
+  end
+  near(f1_of({}).value, 2 * 3 / 7)
+  near(f1_of({ sets = { "a[]" } }).value, 1)
+  near(f1_of({ ordered = { "a[]" } }).p, 1 / 4)
+  near(f1_of({ ordered = { "a[]" } }).r, 1 / 3)
+end)
+
+t.test("macro averages are the means over the paths that have a value", function()
+  local s = totals({ kind = "json_f1", paths = { "a[]", "b", "never" } }, {
+    { '{"a":["1","2"],"b":"x"}', '{"a":["1"],"b":"y"}' }, { '{"a":["1"]}', '{"a":["1"],"b":"y"}' } })
+  -- a: 2 of 3 found, 2 expected; b: 0 of 1 found, 2 expected
+  near(s.macro_precision.value, (2 / 3 + 0) / 2)
+  near(s.macro_recall.value, (1 + 0) / 2)
+  near(s.macro_f1.value, (4 / 5 + 0) / 2)
+  near(s.f1.value, 2 * 2 / (4 + 4))
+end)
+
+t.test("a schema counts the answers that fit it; what it does not understand it refuses", function()
+  local schema = [[{"type":"object","required":["type","n"],"additionalProperties":false,"properties":{
+    "type":{"enum":["law","decree"]},"n":{"type":"array","items":{"type":"integer","minimum":1},"maxItems":2},
+    "note":{"anyOf":[{"type":"string","maxLength":3},{"type":"null"}]}}}]]
+  local fits = assert(jsonschema.read(schema))
+  for text, good in pairs { ['{"type":"law","n":[1,2]}'] = true, ['{"type":"law","n":[1.0],"note":null}'] = true,
+    ['{"type":"law","n":[],"note":"їжа"}'] = true, ['{"type":"act","n":[]}'] = false, ['{"type":"law"}'] = false,
+    ['{"type":"law","n":[1,2,3]}'] = false, ['{"type":"law","n":[0]}'] = false, ['{"type":"law","n":["1"]}'] = false,
+    ['{"type":"law","n":[],"x":1}'] = false, ['{"type":"law","n":[],"note":"їжак"}'] = false, ["[]"] = false } do
+    t.eq(fits(dataset.decode_ordered(text)), good, text)
+  end
+  for text, why in pairs { ["{"] = "no JSON", ['{"pattern":"a"}'] = "'pattern' is not understood here",
+    ['{"properties":{"a":{"type":"text"}}}'] = "type: 'text' is none", ["[]"] = "must be an object",
+    ['{"minimum":"1"}'] = "expected a number" } do
+    local none, message = jsonschema.read(text)
+    t.eq(none, nil)
+    t.has(message, why)
+  end
+  local s = totals({ kind = "json_f1", paths = { "n[]" }, schema = schema }, {
+    { '{"type":"law","n":[1]}', '{"type":"law","n":[1]}' }, { '{"n":[1]}', '{"type":"law","n":[1]}' },
+    { "nonsense", '{"type":"law","n":[1]}' } })
+  near(s.valid_schema.value, 1 / 3)
+  near(s.valid_json.value, 2 / 3)
+end)
+
+t.test("a judge's grade is read out of JSON, also fenced; anything else is no grade", function()
+  local grade = require("ftrun.score.judge").grade
+  t.eq(grade({}, '{"reason":"так","score":0.25}'), { score = 0.25, reason = "так" })
+  t.eq(grade({}, '```json\n{"score":1}\n```').score, 1)
+  local labels = { labels = { right = 1, wrong = 0 } }
+  t.eq(grade(labels, '{"label":"right","score":0}'), { score = 1, label = "right" })
+  for _, bad in ipairs { "0.5", '{"score":"1"}', '{"score":2}', '{"score":-0.1}', "I think it is good", "" } do
+    t.eq(grade({}, bad), nil, bad)
+  end
+  t.eq(grade(labels, '{"label":"fine"}'), nil)
+  t.eq(grade(labels, '{"score":1}'), nil)
+end)

@@ -23,7 +23,7 @@ M.files = {
   { "recipe.lua" }, { "lock.json" }, { "run.json" }, { "journal.jsonl" }, { "events.jsonl" }, { "metrics.jsonl" },
   { "metrics.csv" }, { "tables.jsonl" }, { "evaluation.json" }, { "result.json" }, { "result.csv" },
   { "report.html", texts = true }, { "train.jsonl", texts = true }, { "validation.jsonl", texts = true },
-  { "evaluation.jsonl", texts = true },
+  { "evaluation.jsonl", texts = true }, { "judgements.jsonl", texts = true },
 }
 
 local KNOWN = {}

@@ -52,10 +52,13 @@ constructor "string_check"
 constructor "text_similarity"
 constructor "python"
 constructor "score_model"
+constructor "judge"
 short_constructor("jsonl", "path")
 short_constructor("json_f1", "paths", true)
 short_constructor("classification", "labels", true)
 short_constructor("exact", "path")
+short_constructor("rouge_l", "path")
+short_constructor("token_f1", "path")
 
 --- A setting or a secret by name: a reference, its value never comes in here.
 function ft.env(name, default)

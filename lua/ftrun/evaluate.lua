@@ -6,6 +6,7 @@ local answers = require "ftrun.evaluate.answers"
 local batches = require "ftrun.evaluate.batches"
 local bootstrap = require "ftrun.bootstrap"
 local calls = require "ftrun.wandb.calls"
+local digest = require "ft.digest"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
@@ -27,6 +28,7 @@ local TURN_S = 0.02
 ---@field scores ftrun.evaluate.Score[]  the main one first
 ---@field others table[]        further models: { model, rows, errors, ..., scores }
 ---@field confusion { labels: string[], base: integer[][], tuned: integer[][] }?
+---@field judge ftrun.evaluate.Judge?  who graded the answers, where a model did
 ---@field cost { base: number?, tuned: number?, usd: number? }   US dollars, where prices are known
 ---@field tokens { base: table, tuned: table }
 ---@field latency { base: table?, tuned: table? }  seconds: mean, median, p95
@@ -147,11 +149,11 @@ local function paired(kept, scorer, rows, a, b, scores)
   for _, row in ipairs(rows) do
     local of_a, of_b = kept:of(a, row), b and kept:of(b, row)
     if of_a and of_a.answer and (not b or of_b and of_b.answer) then
-      left[#left + 1] = scorer.row(of_a.answer, row.expected)
-      scores[of_a] = scorer.show(left[#left])
-      if b then
-        right[#right + 1] = scorer.row(of_b.answer, row.expected)
-        scores[of_b] = scorer.show(right[#right])
+      local va, vb = scorer.row(of_a.answer, row.expected, of_a), b and scorer.row(of_b.answer, row.expected, of_b)
+      if va then scores[of_a] = scorer.show(va) end
+      if vb then scores[of_b] = scorer.show(vb) end
+      if va and (vb or not b) then -- one side without a grade of the judge leaves the row out on both
+        left[#left + 1], right[#right + 1] = va, vb or nil
       end
       rest()
     end
@@ -189,7 +191,7 @@ local function compare(scorer, left, right, o)
 end
 
 local function scorable(scorer, spec, rows)
-  if type(spec) ~= "table" then return rows, nil end
+  if type(spec) ~= "table" or scorer.ask then return rows, nil end
   local list, out, rest = {}, nil, breath()
   for _, row in ipairs(rows) do
     rest()
@@ -202,6 +204,36 @@ local function scorable(scorer, spec, rows)
     end
   end
   return list, out
+end
+
+---@class ftrun.evaluate.Judge : ftrun.evaluate.Side
+---@field prompt string           all that it is told, but for the answer
+---@field prompt_sha256 string
+---@field unreadable { count: integer, why: string }?  its answers that hold no grade
+---@field tokens table
+---@field usd number?             US dollars, apart from what the models themselves cost
+
+-- Has another model grade the answers, where the score is made so.
+local function judge(o, kept, scorer, models, rows, settings)
+  if not scorer.ask then return nil end
+  if o.provider.name == "local" then
+    err.raise("recipe", "evaluate.score: the local learner cannot judge answers, and nothing else does with --local",
+      { advice = "Use another score to try the recipe: ftrun eval --score token_f1" })
+  end
+  local list = {}
+  for _, row in ipairs(rows) do
+    for _, model in ipairs(models) do
+      local record = kept:of(model, row)
+      if record and record.answer then list[#list + 1] = { row = row, record = record } end
+    end
+  end
+  local said, asked, unreadable = scorer.ask(list, { dir = o.dir, provider = o.provider, settings = settings,
+    shared = o.shared, at_once = o.at_once,
+    progress = function(done, total) o.progress("asking the judge", done, total) end })
+  local result, tokens, latency, usd = side(o, said, scorer.model, asked)
+  result.tokens, result.latency, result.usd, result.unreadable = tokens, latency, usd, unreadable
+  result.prompt, result.prompt_sha256 = scorer.prompt, digest.sha256(scorer.prompt)
+  return result
 end
 
 ---@class ftrun.evaluate.Options
@@ -273,6 +305,7 @@ function M.run(o)
   if e.cost.base and (e.cost.tuned or not o.tuned) then e.cost.usd = e.cost.base + (e.cost.tuned or 0) end
   local scores = {}
   local ok, why = pcall(function()
+    e.judge = judge(o, kept, scorer, models, asked, settings)
     local left, right = paired(kept, scorer, asked, o.base, o.tuned, scores)
     e.compared, e.scores = #left, o.tuned and compare(scorer, left, right, o) or alone(scorer, left)
     if scorer.confusion then
@@ -318,6 +351,18 @@ function M.notes(e)
         s.first_error or "?")
     end
     if s.cut > 0 then add("%s: %s cut at the limit of length", s.model, amounts.count(s.cut, "answer")) end
+  end
+  local judged = e.judge
+  if judged and judged.errors > 0 then
+    add("the judge %s could not be asked about %s, which have no grade (first: %s)", judged.model,
+      amounts.count(judged.errors, "answer"), judged.first_error or "?")
+  end
+  if judged and judged.unreadable then
+    add("the judge %s gave no grade to %s: %s", judged.model, amounts.count(judged.unreadable.count, "answer"),
+      judged.unreadable.why)
+  end
+  for _, s in ipairs(judged and sides or {}) do
+    if s.model == judged.model then add("%s graded its own answers", s.model) end
   end
   if e.unscorable then
     add("%s left out, the first is line %d: %s", amounts.count(e.unscorable.count, "row"), e.unscorable.row,

@@ -13,7 +13,7 @@ function lockfile.text(c)
     return file and { rows = file.rows, bytes = file.bytes, sha256 = file.sha256, file_id = file.file_id,
       tokens = planned and planned.tokens and planned.tokens.total }
   end
-  local cost = c.plan.cost or {}
+  local cost, judge = c.plan.cost or {}, c.evaluate and c.evaluate.judge
   return json.encode {
     ftrun = version, name = c.recipe.name, recipe_sha256 = c.recipe.sha256, overrides = json.array(c.recipe.overrides),
     limit = c.limit,
@@ -22,6 +22,7 @@ function lockfile.text(c)
     method = c.recipe.method,
     grader = c.plan.request and c.plan.request.grader,
     provider = c.provider.name, base_model = c.watch.base_model, hyperparameters = c.watch.hyperparameters,
+    judge = judge and { model = judge.model, prompt_sha256 = judge.prompt_sha256 },
     scores = c.evaluate and c.evaluate.scores, gate = c.gate and { passed = c.gate.passed },
     job = c.watch.id, model = c.choose and c.choose.model or c.watch.model, checkpoint = c.choose,
     state = c.watch.state, trained_tokens = c.watch.trained_tokens,

@@ -81,6 +81,10 @@ local function warnings(recipe, prepared, plan)
   if recipe.method == "dpo" and not plan.cost.free then
     warn("how preference rows are billed is not published; counted are the question and both answers, once an epoch")
   end
+  local score = recipe.evaluate and recipe.evaluate.score
+  if type(score) == "table" and score.kind == "judge" and plan.cost.free then
+    warn("the local learner cannot judge: answers will not be scored (ftrun eval --score token_f1 tries another score)")
+  end
   if not prepared.validation then warn("there is no validation: overfitting will not be seen") end
   if not plan.cost.free then
     if plan.encoding_note and plan.train.tokens then list[#list + 1] = plan.encoding_note end

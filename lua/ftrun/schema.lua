@@ -1,4 +1,5 @@
 --- What may stand in a recipe: the one table that the checks, `--set`, and the reference are made from (see spec.lua).
+local jsonschema = require "ftrun.score.jsonschema"
 local merge = require "ftrun.merge"
 local values = require "ftrun.score.values"
 
@@ -8,17 +9,44 @@ local function value_path(text)
 end
 
 local AUTO = { const = "auto" }
+local function paths(name, doc, more)
+  local field = { name, type = "list", what = 'paths like "elements[].number"', doc = doc, item = { type = "string",
+    pattern = "^[%w_%.%[%]]+$", shape = 'like "elements[].number"', check = value_path } }
+  for k, v in pairs(more or {}) do field[k] = v end
+  return field
+end
+
+local function path(doc) return { "path", type = "string", check = value_path, doc = doc } end
+
 local SCORE = {
   { tag = "json_f1", doc = "precision, recall and F1 of values in JSON answers", fields = {
-    { "paths", type = "list", min = 1, required = true, item = { type = "string", pattern = "^[%w_%.%[%]]+$",
-      shape = 'like "elements[].number"', check = value_path }, what = 'paths like "elements[].number"',
-      doc = "which values count" },
+    paths("paths", "which values count", { min = 1, required = true }),
+    paths("sets", "of these, a value that comes again counts once"),
+    paths("ordered", "of these, the order counts"),
+    { "schema", type = "string", what = "JSON Schema as text", doc = "also count the answers that fit it",
+      check = function(text)
+        local _, message = jsonschema.read(text)
+        return message
+      end },
   } },
   { tag = "exact", doc = "the share of answers that equal the expected text", fields = {
-    { "path", type = "string", check = value_path, doc = "compare only this value of a JSON answer" },
+    path "compare only this value of a JSON answer",
   } },
   { tag = "classification", doc = "accuracy, and precision and recall for each label", fields = {
     { "labels", type = "list", item = { type = "string" }, doc = "allowed answers; all that occur when left out" },
+  } },
+  { tag = "rouge_l", doc = "how many words the answer has in the order of the expected text (ROUGE-L)", fields = {
+    path "compare only the text at this path of a JSON answer",
+  } },
+  { tag = "token_f1", doc = "how many words the answer shares with the expected text, in any order", fields = {
+    path "compare only the text at this path of a JSON answer",
+  } },
+  { tag = "judge", doc = "another model grades each answer", fields = {
+    { "model", type = "string", min = 1, max = 256, required = true, doc = "who grades, best with its date" },
+    { "prompt", type = "string", min = 1, required = true, doc = "what makes an answer good" },
+    { "labels", type = "map", item = { type = "number", min = 0, max = 1 },
+      what = "a table such as { right = 1, partly = 0.5, wrong = 0 }",
+      doc = "it chooses one of these, instead of a number from 0 to 1" },
   } },
   { type = "function", what = "function(answer, expected)" },
 }
@@ -260,7 +288,9 @@ return {
       { "batch", type = "boolean", default = false, doc = "ask through the batch API: half the price, within a day" },
     } },
     { "gate", type = "table", doc = "what must be reached before the model is promoted", fields = {
-      bar "f1", bar "precision", bar "recall", bar "accuracy", bar "exact", bar "score",
+      bar "f1", bar "precision", bar "recall", bar "macro_f1", bar "macro_precision", bar "macro_recall",
+      bar "accuracy", bar "exact", bar "valid_json", bar "valid_schema", bar "rouge_l", bar "token_f1", bar "judge",
+      bar "score",
     } },
     { "promote", type = "table", doc = "where the new model's id goes when the gate is passed", fields = {
       { "env_file", type = "string", min = 1, default = ".env", doc = "file of settings" },

@@ -7,6 +7,9 @@
 local classification = require "ftrun.score.classification"
 local custom = require "ftrun.score.custom"
 local dataset = require "ft.dataset"
+local json_f1 = require "ftrun.score.json_f1"
+local judge = require "ftrun.score.judge"
+local similarity = require "ftrun.score.similarity"
 local values = require "ftrun.score.values"
 
 local M = {}
@@ -19,70 +22,13 @@ local M = {}
 
 ---@class ftrun.score.Scorer
 ---@field width fun(): integer        numbers in a vector
----@field row fun(answer: string, expected: string): number[]?, string?  the vector of one answer; nil and a reason when
----  the expected answer itself cannot be scored
+---@field row fun(answer: string, expected: string, record: table?): number[]?, string?  the vector of one answer; nil
+---  and a reason when it cannot be scored
 ---@field names fun(): { name: string, path: string? }[]   what `values` gives, the main score first
 ---@field values fun(sums: number[], n: integer): table<integer, ftrun.score.Value?>  false where there is no value
 ---@field show fun(vector: number[]): table                a row's scores by name
+---@field ask function?                          asks another model first (score/judge.lua)
 ---@field confusion (fun(sums: number[]): table)?
-
-local function ratio(a, b) return b > 0 and a / b or nil end
-
---- Precision, recall and F1 of counts; nil when there is nothing to find and nothing was found. One of the two that has
---- no value then counts as 0.
----@return ftrun.score.Value?
-function M.prf(hits, found, expected)
-  local f1 = ratio(2 * hits, found + expected)
-  return f1 and { value = f1, f1 = f1, p = ratio(hits, found) or 0, r = ratio(hits, expected) or 0 }
-end
-
--- ---- ft.json_f1 ----
-
---- Vector: hits, found, expected of each path; then exact, valid JSON.
-local function json_f1(spec)
-  local paths, n = {}, #spec.paths
-  for i, path in ipairs(spec.paths) do paths[i] = values.path(path) end
-  local scorer = {}
-  function scorer.width() return 3 * n + 2 end
-
-  function scorer.row(answer, expected)
-    local want, why = dataset.decode_ordered(expected)
-    if why then return nil, "the expected answer is no JSON: " .. why end
-    local got, fault = dataset.decode_ordered(answer)
-    local v, exact = {}, not fault
-    for i, path in ipairs(paths) do
-      local a, found = values.bag(path, not fault and got or nil)
-      local b, wanted = values.bag(path, want)
-      local hits = values.common(a, b)
-      v[3 * i - 2], v[3 * i - 1], v[3 * i] = hits, found, wanted
-      exact = exact and hits == found and hits == wanted
-    end
-    v[3 * n + 1], v[3 * n + 2] = exact and 1 or 0, fault and 0 or 1
-    return v
-  end
-
-  function scorer.names()
-    local list = { { name = "f1" } }
-    for _, path in ipairs(n > 1 and spec.paths or {}) do list[#list + 1] = { name = "f1", path = path } end
-    for _, name in ipairs { "precision", "recall", "exact", "valid_json" } do list[#list + 1] = { name = name } end
-    return list
-  end
-
-  function scorer.values(s, rows)
-    local hits, found, wanted, list = 0, 0, 0, { false }
-    for i = 1, n do
-      hits, found, wanted = hits + s[3 * i - 2], found + s[3 * i - 1], wanted + s[3 * i]
-      if n > 1 then list[#list + 1] = M.prf(s[3 * i - 2], s[3 * i - 1], s[3 * i]) or false end
-    end
-    local all = M.prf(hits, found, wanted)
-    list[1] = all or false
-    list[#list + 1] = all and { value = all.p } or false
-    list[#list + 1] = all and { value = all.r } or false
-    for i = 1, 2 do list[#list + 1] = rows > 0 and { value = s[3 * n + i] / rows } or false end
-    return list
-  end
-  return scorer
-end
 
 -- ---- ft.exact ----
 
@@ -109,10 +55,11 @@ local function exact(spec)
   return scorer
 end
 
-local KINDS = { json_f1 = json_f1, exact = exact, classification = classification.new }
+local KINDS = { json_f1 = json_f1.new, exact = exact, classification = classification.new, rouge_l = similarity.new,
+  token_f1 = similarity.new, judge = judge.new }
 
 --- The scorer of a recipe's `evaluate.score`.
----@param spec table|function      ft.json_f1 {...}, ft.exact {...}, ft.classification {...}, or a function
+---@param spec table|function      ft.json_f1 {...} or another of KINDS, or a function
 ---@param call fun(fn: any, ...: any): any  calls a function of the recipe
 ---@param expected string[]        all expected answers: labels are taken from them
 ---@return ftrun.score.Scorer

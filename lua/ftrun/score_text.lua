@@ -89,6 +89,13 @@ local function sum(e)
   if earlier > 0 then
     lines[#lines + 1] = amounts.count(earlier, "answer") .. " of earlier evaluations: nothing was paid for them now"
   end
+  local judge = e.judge
+  if judge then
+    lines[#lines + 1] = ("judging by %s took %s tokens besides%s"):format(judge.model,
+      amounts.number(judge.tokens.prompt + judge.tokens.completion),
+      judge.usd and ", " .. amounts.usd(judge.usd) or "")
+    if judge.answered > 0 and not judge.usd then unknown[#unknown + 1] = judge.model end
+  end
   for _, model in ipairs(unknown) do lines[#lines + 1] = "no price is known of " .. model end
   return lines
 end

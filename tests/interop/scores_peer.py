@@ -1,14 +1,17 @@
-"""scikit-learn against ftrun's scorers: the same numbers on the same random predictions.
+"""scikit-learn and rouge-score against ftrun's scorers: the same numbers on the same random predictions.
 
 usage: scores_peer.py FTRUN [SEED]    prints one line a kind of score; exit code 1 when any number differs
 """
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 
+from rouge_score import rouge_scorer
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 from sklearn.preprocessing import MultiLabelBinarizer
 
@@ -93,17 +96,88 @@ def check_sets(case, got):
     return [(name, got["scores"][name]["value"], value) for name, value in pairs]
 
 
+class Words:
+    """rouge-score's own tokenizer knows ASCII alone: this one gives it the words of any script."""
+
+    def tokenize(self, text):
+        return [w.lower() for w in re.findall(r"\w+(?:['’]\w+)*", text.replace("_", " "))]
+
+
+def squad_f1(answer, expected):
+    """compute_f1 of SQuAD 2.0's evaluation script, on words that are cut already."""
+    common = sum((Counter(answer) & Counter(expected)).values())
+    if not answer or not expected:
+        return (float(answer == expected),) * 3
+    if common == 0:
+        return 0.0, 0.0, 0.0
+    p, r = common / len(answer), common / len(expected)
+    return 2 * p * r / (p + r), p, r
+
+
+VOCABULARY = "Закон України набирає чинності з дня ОПУБЛІКУВАННЯ Її об'єкт п'ять стаття 12 law Enters into FORCE".split()
+
+
+def texts(kind):
+    def make(rng):
+        def text(words):
+            return "".join(w + rng.choice([" ", ", ", " — ", "\n", ". "]) for w in words)
+        expected, answers = [], []
+        for _ in range(rng.randint(1, 8)):
+            words = [rng.choice(VOCABULARY) for _ in range(rng.randint(1, 90))]
+            kept = [w if rng.random() < 0.7 else rng.choice(VOCABULARY) for w in words if rng.random() < 0.9]
+            expected.append(text(words))
+            answers.append(text(kept) or "-")
+        return {"spec": {"kind": kind}, "expected": expected, "answers": answers}
+    make.__name__ = kind
+    return make
+
+
+def check_texts(case, got):
+    kind, words, rows = case["spec"]["kind"], Words(), []
+    scorer = rouge_scorer.RougeScorer(["rougeL"], tokenizer=words)
+    for answer, expected in zip(case["answers"], case["expected"]):
+        if kind == "token_f1":
+            rows.append(squad_f1(words.tokenize(answer), words.tokenize(expected)))
+        else:
+            s = scorer.score(expected, answer)["rougeL"]
+            rows.append((s.fmeasure, s.precision, s.recall))
+    means = [sum(column) / len(rows) for column in zip(*rows)]
+    return [(name, got["scores"][name]["value"], mean) for name, mean in zip((kind, "precision", "recall"), means)]
+
+
+def check_macro(case, got):
+    """The fields of a JSON answer as scikit-learn's samples would be: each field's own numbers, then their mean."""
+    each = []
+    for name in ("a", "b"):
+        sides = [[json.loads(text)[name] for text in case[key]] for key in ("expected", "answers")]
+        binary = MultiLabelBinarizer().fit(sides[0] + sides[1])
+        truth, found = binary.transform(sides[0]), binary.transform(sides[1])
+        if truth.any() or found.any():
+            each.append(precision_recall_fscore_support(truth, found, average="micro", zero_division=0)[:3])
+    names = ("macro_precision", "macro_recall", "macro_f1")
+    return [(name, got["scores"][name]["value"], sum(column) / len(each)) for name, column in zip(names, zip(*each))]
+
+
+def fields(rng):
+    def row():
+        return json.dumps({name: sorted(rng.sample(range(8), rng.randint(0, 5))) for name in ("a", "b")})
+    n = rng.randint(2, 30)
+    return {"spec": {"kind": "json_f1", "paths": ["a[]", "b[]"]}, "expected": [row() for _ in range(n)],
+            "answers": [row() for _ in range(n)]}
+
+
 def main():
     program, seed = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1
     rng, wrong = random.Random(seed), 0
-    for make, check in ((classification, check_classification), (sets, check_sets)):
+    for make, check in ((classification, check_classification), (sets, check_sets), (fields, check_macro),
+                        (texts("rouge_l"), check_texts), (texts("token_f1"), check_texts)):
         cases, numbers = [make(rng) for _ in range(200)], 0
         for case, got in zip(cases, ftrun_scores(program, cases), strict=True):
             for name, ours, theirs in check(case, got):
                 numbers += 1
                 if abs(ours - theirs) > 1e-12:
                     wrong += 1
-                    print(f"{make.__name__}: {name}: ftrun {ours}, scikit-learn {theirs}")
+                    print(f"{make.__name__}: {name}: ftrun {ours}, peer {theirs}")
         print(f"{make.__name__}: {numbers} numbers of {len(cases)} random evaluations compared")
     return 1 if wrong else 0
 

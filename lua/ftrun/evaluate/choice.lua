@@ -11,6 +11,16 @@ local function list_of(text)
   return list
 end
 
+-- A scorer that compares whole texts, or one value of JSON.
+local function of_path(kind)
+  return { ("%s, or %s=path"):format(kind, kind), function(text)
+    if not text then return { kind = kind } end
+    local ok, why = values.path(text)
+    if not ok then return nil, why end
+    return { kind = kind, path = text }
+  end }
+end
+
 -- How each scorer is written: a hint, and what makes its recipe value of the text behind "=".
 local FORMS = {
   json_f1 = { "json_f1=elements[].number,categories[]", function(text)
@@ -22,12 +32,9 @@ local FORMS = {
     end
     return { kind = "json_f1", paths = paths }
   end },
-  exact = { "exact, or exact=path", function(text)
-    if not text then return { kind = "exact" } end
-    local ok, why = values.path(text)
-    if not ok then return nil, why end
-    return { kind = "exact", path = text }
-  end },
+  exact = of_path "exact",
+  rouge_l = of_path "rouge_l",
+  token_f1 = of_path "token_f1",
   classification = { "classification, or classification=label,label", function(text)
     return { kind = "classification", labels = text and list_of(text) or nil }
   end },

@@ -162,6 +162,9 @@ ft = {}
 --- precision, recall and F1 of values in JSON answers
 ---@class (exact) ft.JsonF1
 ---@field paths string[]  which values count
+---@field sets? string[]  of these, a value that comes again counts once
+---@field ordered? string[]  of these, the order counts
+---@field schema? string  also count the answers that fit it
 
 --- the share of answers that equal the expected text
 ---@class (exact) ft.Exact
@@ -171,13 +174,35 @@ ft = {}
 ---@class (exact) ft.Classification
 ---@field labels? string[]  allowed answers; all that occur when left out
 
+--- how many words the answer has in the order of the expected text (ROUGE-L)
+---@class (exact) ft.RougeL
+---@field path? string  compare only the text at this path of a JSON answer
+
+--- how many words the answer shares with the expected text, in any order
+---@class (exact) ft.TokenF1
+---@field path? string  compare only the text at this path of a JSON answer
+
+--- another model grades each answer
+---@class (exact) ft.Judge
+---@field model string  who grades, best with its date
+---@field prompt string  what makes an answer good
+---@field labels? table<string, number>  it chooses one of these, instead of a number from 0 to 1
+
 --- what must be reached before the model is promoted
 ---@class (exact) ft.Recipe.Gate
 ---@field f1? ft.Recipe.Bar  bar for f1
 ---@field precision? ft.Recipe.Bar  bar for precision
 ---@field recall? ft.Recipe.Bar  bar for recall
+---@field macro_f1? ft.Recipe.Bar  bar for macro_f1
+---@field macro_precision? ft.Recipe.Bar  bar for macro_precision
+---@field macro_recall? ft.Recipe.Bar  bar for macro_recall
 ---@field accuracy? ft.Recipe.Bar  bar for accuracy
 ---@field exact? ft.Recipe.Bar  bar for exact
+---@field valid_json? ft.Recipe.Bar  bar for valid_json
+---@field valid_schema? ft.Recipe.Bar  bar for valid_schema
+---@field rouge_l? ft.Recipe.Bar  bar for rouge_l
+---@field token_f1? ft.Recipe.Bar  bar for token_f1
+---@field judge? ft.Recipe.Bar  bar for judge
 ---@field score? ft.Recipe.Bar  bar for score
 
 --- A bar of the gate.
@@ -230,7 +255,7 @@ ft = {}
 --- Made by ft.postgres, ft.jsonl or ft.files.
 ---@class ft.Source
 
---- Made by ft.json_f1, ft.exact or ft.classification.
+--- Made by ft.json_f1, ft.exact, ft.classification, ft.rouge_l, ft.token_f1 or ft.judge.
 ---@class ft.Score
 
 --- Made by ft.string_check, ft.text_similarity, ft.python or ft.score_model.
@@ -451,6 +476,21 @@ function ft.exact(fields) end
 ---@param fields? ft.Classification|string[]|string  strings are the labels
 ---@return ft.Score
 function ft.classification(fields) end
+
+--- Scores how many words an answer has in the order of the expected text: ROUGE-L.
+---@param fields? ft.RougeL|string  a string is the path
+---@return ft.Score
+function ft.rouge_l(fields) end
+
+--- Scores how many words an answer shares with the expected text, in any order.
+---@param fields? ft.TokenF1|string  a string is the path
+---@return ft.Score
+function ft.token_f1(fields) end
+
+--- Has another model grade each answer, from 0 to 1 or by labels.
+---@param fields ft.Judge
+---@return ft.Score
+function ft.judge(fields) end
 
 --- A hook's answer: cancel the job.
 ---@param reason? string

@@ -1,5 +1,6 @@
 --- The values of a JSON answer below a path such as "elements[].number", as a multiset.
 local dataset = require "ft.dataset"
+local lcs = require "ftrun.score.lcs"
 
 local M = {}
 
@@ -48,7 +49,7 @@ local function each(value, steps, i, add)
   if type(value) == "table" and value.array and (step == "[]" or not step) then
     for _, item in ipairs(value) do each(item, steps, step and i + 1 or i, add) end
   elseif not step then
-    add(identity(value))
+    add(value)
   elseif type(value) == "table" and value.object then
     for _, pair in ipairs(value) do
       if pair[1] == step then return each(pair[2], steps, i + 1, add) end
@@ -64,12 +65,58 @@ end
 ---@return integer size
 function M.bag(steps, value)
   local bag, size = {}, 0
-  each(value, steps, 1, function(id)
+  each(value, steps, 1, function(v)
+    local id = identity(v)
     bag[id] = (bag[id] or 0) + 1
     size = size + 1
   end)
   return bag, size
 end
+
+--- The values at the path in their order.
+---@return any[]
+function M.list(steps, value)
+  local list = {}
+  each(value, steps, 1, function(v) list[#list + 1] = v end)
+  return list
+end
+
+-- How values at a path are held against each other: common ones, and how many there are on each side.
+local COUNT = {}
+
+function COUNT.bags(steps, got, want)
+  local a, found = M.bag(steps, got)
+  local b, wanted = M.bag(steps, want)
+  return M.common(a, b), found, wanted
+end
+
+--- A value that comes again counts once.
+function COUNT.sets(steps, got, want)
+  local sides, sizes = { (M.bag(steps, got)), (M.bag(steps, want)) }, { 0, 0 }
+  for i, bag in ipairs(sides) do
+    for id in pairs(bag) do bag[id], sizes[i] = 1, sizes[i] + 1 end
+  end
+  return M.common(sides[1], sides[2]), sizes[1], sizes[2]
+end
+
+--- Common are as many as stand on both sides in the same order.
+function COUNT.ordered(steps, got, want)
+  local sides = { M.list(steps, got), M.list(steps, want) }
+  for _, list in ipairs(sides) do
+    for i, v in ipairs(list) do list[i] = identity(v) end
+  end
+  return lcs.length(sides[1], sides[2]), #sides[1], #sides[2]
+end
+
+--- Holds the values at a path against each other.
+---@param how "bags"|"sets"|"ordered"
+---@param steps string[]
+---@param got any    of dataset.decode_ordered; nil: no answer
+---@param want any
+---@return integer hits
+---@return integer found
+---@return integer wanted
+function M.count(how, steps, got, want) return COUNT[how](steps, got, want) end
 
 --- How many values two bags have in common.
 ---@return integer
