@@ -334,7 +334,7 @@ t.test("a model that passes its gate is promoted; past the gate only with --forc
     t.eq({ env(), result.promoted.previous }, { result.model, "old" })
     t.has(ftrun(dir, {}, "promote").out, "as it was")
 
-    r = ftrun(dir, {}, "--local", "strict.lua")
+    r = ftrun(dir, {}, "--local", "--new", "strict.lua")
     t.eq(r.code, 13)
     t.eq(env(), result.model)
     t.eq(ftrun(dir, {}, "promote").code, 13)

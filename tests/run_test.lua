@@ -658,7 +658,8 @@ t.test("a run whose folder is gone takes its job over, and pays for nothing agai
     t.eq({ again.state, again.job, again.model, #provider.jobs, provider.uploads },
       { "succeeded", first.job, "ft:fake", 1, 1 })
     t.ok(again.run ~= first.run)
-    t.has(table.concat(ui.notes, "\n"), ("by run %s, which is not here: this run takes it over"):format(first.run))
+    t.has(table.concat(ui.notes, "\n"),
+      ("run %s, which is not here, trained exactly this: its model is used"):format(first.run))
     t.ok(#steps_of(again.dir) >= 8)
     t.ok(fs.remove(dir .. "/.ftrun", true))
     t.eq(start({ new = true }).job, "ftjob-2")
@@ -666,14 +667,133 @@ t.test("a run whose folder is gone takes its job over, and pays for nothing agai
 end)
 
 t.test("a job that failed, or whose model was deleted, is not taken over", function()
-  in_folder(function(start, provider, _, dir)
+  in_folder(function(start, provider, recipe, dir)
     start()
     t.ok(fs.remove(dir .. "/.ftrun", true))
     provider.model = raised_after("provider", "there is no such model", 404)
     t.eq(start().job, "ftjob-2")
+    recipe.sha256 = ("b"):rep(64)
+    t.eq(start().job, "ftjob-3")
     t.ok(fs.remove(dir .. "/.ftrun", true))
     for _, job in ipairs(provider.jobs) do job.state = "failed" end
     provider.polls = 0
-    t.eq(start().job, "ftjob-3")
+    t.eq(start().job, "ftjob-4")
+  end)
+end)
+
+-- ---- the same training by another text of the recipe ----
+
+local function edit(recipe, letter) recipe.sha256 = letter:rep(64) end
+
+t.test("a recipe edited elsewhere than in what is trained uses the model that is there, over no budget", function()
+  in_folder(function(start, provider, recipe)
+    local first = start()
+    edit(recipe, "b")
+    recipe.plan = { problems = { { kind = "declined", code = "over_budget", message = "over", advice = "" } } }
+    local seen = {}
+    recipe.on.metrics = function(m) seen[#seen + 1] = m.step end
+    local second, ui = start()
+    t.eq({ second.state, second.job, second.model, second.trained_by },
+      { "succeeded", first.job, "ft:fake", first.run })
+    t.ok(second.run ~= first.run)
+    t.eq({ #provider.jobs, provider.uploads, #seen >= 8 }, { 1, 1, true }, "the new hooks see what was trained")
+    t.has(table.concat(ui.notes, "\n"), ("run %s trained exactly this: its model is used"):format(first.run))
+    local journal = fs.read(second.dir .. "/journal.jsonl")
+    t.has(journal, ('"run":"%s"'):format(first.run))
+    t.eq(journal:find "intent", nil)
+    t.eq(start().run, second.run)
+    edit(recipe, "c")
+    t.eq(start().trained_by, first.run, "and not a run that took it over itself")
+    edit(recipe, "d")
+    recipe.plan = nil
+    local third = start { new = true }
+    t.eq({ third.job, third.trained_by, #provider.jobs }, { "ftjob-2", nil, 2 })
+  end)
+end)
+
+t.test("whatever is asked of the provider makes another training", function()
+  in_folder(function(start, provider, recipe)
+    start()
+    local changes = {
+      function() recipe.seed = 2 end,
+      function() recipe.suffix = "other" end,
+      function() recipe.hyperparameters = { n_epochs = 2 } end,
+      function() recipe.base_model = "gpt-4.1-mini-2025-04-14" end,
+      function() recipe.data_sha256 = ("e"):rep(64) end,
+      function() recipe.method = "dpo" end,
+      function() recipe.evaluate = { score = { kind = "exact" } } end, -- the stand-in then makes validation rows
+    }
+    recipe.call = function() return 1 end
+    for i, change in ipairs(changes) do
+      change()
+      edit(recipe, tostring(i))
+      provider.polls = 3
+      pcall(start)
+      t.eq(#provider.jobs, i + 1, "change " .. i)
+    end
+    recipe.hyperparameters = { n_epochs = 2, batch_size = "auto" }
+    edit(recipe, "9")
+    pcall(start)
+    t.eq(#provider.jobs, #changes + 1, "auto is what a provider does unasked")
+  end)
+end)
+
+t.test("an edited recipe follows the open job of the run before it, and does not warn of it", function()
+  in_folder(function(start, provider, recipe)
+    provider.faults.get = "before"
+    t.raises("the connection was reset", start)
+    local first = runs.list()[1]
+    edit(recipe, "b")
+    local second, ui = start()
+    t.eq({ second.job, second.trained_by, #provider.jobs, provider.uploads }, { first.job, first.id, 1, 1 })
+    t.has(table.concat(ui.notes, "\n"), ("run %s is training exactly this: its job ftjob-1 (running) is followed")
+      :format(first.id))
+    edit(recipe, "a")
+    t.eq({ start().run, #provider.jobs }, { first.id, 1 })
+  end)
+end)
+
+t.test("a job whose answer the run before never got is found by the edited recipe", function()
+  in_folder(function(start, provider, recipe)
+    local create = provider.create
+    provider.create = function(self, o)
+      create(self, o)
+      error("killed", 0)
+    end
+    t.eq({ pcall(start) }, { false, "killed" })
+    provider.create = create
+    edit(recipe, "b")
+    t.eq({ start().job, #provider.jobs }, { "ftjob-1", 1 })
+  end)
+end)
+
+t.test("a run that was confirmed before another trained the same does not train again, except with --new", function()
+  in_folder(function(start, provider, recipe)
+    provider.faults.put_file = "before"
+    t.raises("reset", start)
+    edit(recipe, "b")
+    local trained = start()
+    edit(recipe, "a")
+    t.eq({ start().trained_by, #provider.jobs }, { trained.run, 1 })
+    edit(recipe, "c")
+    provider.faults.create = "before"
+    t.raises("reset", start, { new = true })
+    t.eq({ start().trained_by, #provider.jobs }, { nil, 2 })
+  end)
+end)
+
+t.test("while another run starts the same training nobody is asked to pay for it", function()
+  in_folder(function(start, provider, recipe)
+    local other
+    local ui = quiet_ui()
+    ui.confirm = function()
+      edit(recipe, "b")
+      other = select(2, pcall(start))
+      edit(recipe, "a")
+      return true
+    end
+    t.eq(start({ ui = ui }).state, "succeeded")
+    t.eq({ other.kind, #provider.jobs, #runs.list() }, { "busy", 1, 1 })
+    t.has(other.message, "another run is starting exactly this training")
   end)
 end)

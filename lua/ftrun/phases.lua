@@ -19,6 +19,7 @@ local promote = require "ftrun.promote"
 local providers = require "ftrun.providers"
 local report = require "ftrun.report"
 local request = require "ftrun.request"
+local training = require "ftrun.training"
 local watch = require "ftrun.watch"
 
 ---@class ftrun.run.Context
@@ -30,7 +31,9 @@ local watch = require "ftrun.watch"
 ---@field trackers ftrun.Trackers
 ---@field ui table       what the caller shows; see terminal.new
 ---@field limit integer?
----@field alone boolean   no run of this recipe is in the folder, and none was asked to begin anew
+---@field new boolean     train again, whatever there is
+---@field continued boolean  somebody agreed to it at an earlier start
+---@field held ft.fs.Lock?  on the training, until its job is created
 ---@field prepared table  results of phases, by name
 ---@field names table?      of the rows that were prepared at this start
 ---@field plan table
@@ -52,36 +55,29 @@ phases[2] = { name = "plan", run = function(c)
     on_progress = function(done, total) c.ui.progress("counting tokens", done, total) end, names = c.names,
     on_inspect = function(done, total) c.ui.progress("looking at all rows together", done, total) end })
   c.ui.plan(made)
-  plan.check(made)
+  c.summary.training = training.identity(c.recipe, c.provider, c.prepare)
+  -- what is paid for already is over no budget
+  if not training.known(c) then plan.check(made) end
   return made
 end }
 
---- What tells that a job was made of this recipe, with its settings, and these data.
-local function marks(c)
-  return { ftrun_recipe = c.recipe.sha256:sub(1, 16), ftrun_data = c.prepare.sha256:sub(1, 16) }
-end
-
---- The job of a run whose folder is gone, or on another machine: it need not be paid for again. One that failed, or
---- whose model was deleted, is no use.
-local function left_behind(c)
-  local job = c.provider:find(marks(c))
+--- The job of another run that trained, or trains, what this one asks for, in place of a confirmation; nil when there
+--- is none.
+local function take_over(c)
+  local job, from = training.find(c)
   if not job then return nil end
-  if job.state ~= "succeeded" then return watch.is_open(job.state) and job or nil end
-  local ok, e = pcall(c.provider.model, c.provider, job.model)
-  if not ok and not (err.is(e) and e.status == 404) then error(e, 0) end
-  return ok and job or nil
+  if from ~= c.summary.id then c.ui.note(training.line(job, from)) end
+  return { job = job.id, run = from, train = job.training_file, validation = job.validation_file }
 end
 
 --- The last moment without cost. The provider is asked whether it would take the job before anybody
 --- is asked to pay for it.
 phases[3] = { name = "confirm", run = function(c)
-  local there = c.alone and left_behind(c)
-  if there then
-    c.ui.note(("job %s (%s) was made of this recipe and these data by run %s, which is not here: this run takes it "
-      .. "over, and nothing is paid for twice (--new trains again)"):format(there.id, there.status,
-      there.metadata.ftrun_run or "(unnamed)"))
-    return { job = there.id, train = there.training_file, validation = there.validation_file }
-  end
+  c.held = training.hold(c)
+  local there = take_over(c)
+  if there then return there end
+  plan.check(c.plan)
+  training.mention_others(c)
   local model = c.provider:preflight { model = c.recipe.base_model, suffix = c.recipe.suffix,
     files = { c.prepare.train, c.prepare.validation } } or {}
   local shutdown = c.plan.shutdown
@@ -93,6 +89,7 @@ phases[3] = { name = "confirm", run = function(c)
   if not c.ui.confirm(c.plan) then
     err.raise("declined", "not started: the plan was not confirmed", { advice = "Confirm with y, or add --yes." })
   end
+  return { new = c.new }
 end }
 
 --- What was agreed to is what is sent: a file that was changed since is not.
@@ -141,20 +138,33 @@ end }
 --- The run's id in the job's metadata is the key: a job that carries it is this run's job.
 phases[5] = { name = "create", run = function(c)
   if c.confirm.job then
+    if c.held then c.held:close() end
     return { job = c.confirm.job, hyperparameters = c.provider:get(c.confirm.job).hyperparameters }
   end
   local function find() return c.provider:find { ftrun_run = c.summary.id } end
+  c.held = c.held or training.hold(c)
   local asked = c.journal:last("intent", "create")
   local job = asked and once.look(c, "create", c.journal:pending("create") ~= nil, find)
+  -- between its confirmation and now another run may have trained the same
+  local there = not job and c.continued and not c.confirm.new and take_over(c)
+  if there then
+    if there.run ~= c.summary.id then
+      c.journal:done("confirm", there)
+      c.confirm = there
+    end
+    job = c.provider:get(there.job)
+  end
   if not job then
     local asking = request.of(c.recipe, c.upload.train.id, c.upload.validation and c.upload.validation.id)
-    asking.metadata = marks(c)
+    asking.metadata = training.mark(c.summary.training)
     asking.metadata.ftrun_run = c.summary.id
+    asking.metadata.ftrun_recipe, asking.metadata.ftrun_data = c.recipe.sha256:sub(1, 16), c.prepare.sha256:sub(1, 16)
     asking.key = c.summary.id
     c.journal:intend("create", asking)
     job = once.make(c, "create", find, c.provider.create, asking)
   end
-  c.ui.note("job " .. job.id .. " is created")
+  c.held:close()
+  if not c.confirm.job then c.ui.note("job " .. job.id .. " is created") end
   return { job = job.id, hyperparameters = job.hyperparameters }
 end }
 
@@ -273,7 +283,8 @@ end }
 phases[11] = { name = "result", run = function(c)
   local job = c.watch
   local result = { type = "result", run = c.summary.id, state = job.state, job = job.id, model = model_of(c),
-    dir = c.dir, trained_tokens = job.trained_tokens, usage = meter.balance(c.plan.cost, job), error = job.error }
+    dir = c.dir, trained_tokens = job.trained_tokens, usage = meter.balance(c.plan.cost, job), error = job.error,
+    trained_by = c.confirm.job and (c.confirm.run or "another run") or nil }
   if job.state == "succeeded" then
     keep_table(c, job)
     result.checkpoints = json.array(c.provider:checkpoints(job.id))

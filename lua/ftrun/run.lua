@@ -7,19 +7,18 @@ local err = require "ftrun.err"
 local fs = require "ft.fs"
 local journal = require "ftrun.journal"
 local json = require "ftrun.json"
-local log = require "ft.log"
 local phases = require "ftrun.phases"
 local runs = require "ftrun.runs"
 local trackers = require "ftrun.trackers"
+local training = require "ftrun.training"
 
 local run = {}
 
 --- What "the same run again" means: recipe text, overrides, limit and where it goes.
 ---@return string hash
 function run.identity(recipe, provider, limit)
-  local target = provider.name == "local" and "local" or provider.name .. " " .. provider.base_url
   local path = fs.realpath(recipe.path) or recipe.path
-  return digest.sha256(table.concat({ recipe.sha256, path, target, tostring(limit) }, "\n"))
+  return digest.sha256(table.concat({ recipe.sha256, path, training.target(provider), tostring(limit) }, "\n"))
 end
 
 --- Keeps the recipe as it was used, with what it included.
@@ -61,18 +60,6 @@ local function take_over(c, name, data)
   if name == "watch" or name == "choose" then summary.model = data.model end
 end
 
---- An edited recipe is another run: the job of the one before it goes on, and costs, unless somebody ends it.
-local function mention_others(o)
-  local path = fs.realpath(o.recipe.path)
-  for _, summary in ipairs(runs.list()) do
-    if summary.state == "open" and summary.job and summary.provider == o.provider.name
-      and fs.realpath(summary.recipe) == path then
-      log.warn(("run %s of this recipe, with other settings or an earlier text, is open: its job %s goes on; "
-        .. "ftrun watch %s, or ftrun cancel %s"):format(summary.id, summary.job, summary.id, summary.id))
-    end
-  end
-end
-
 --- Whether somebody has agreed to what a run does: without that its rows and texts may still change.
 local function agreed(records)
   for _, record in ipairs(records) do if record.phase == "confirm" then return true end end
@@ -93,7 +80,6 @@ end
 --- The run that is continued, or a new one.
 local function take_up(o, identity, before)
   if before and before.state == "open" then return before end
-  mention_others(o)
   local summary = runs.create { identity = identity, name = o.recipe.name, recipe = o.recipe.path,
     provider = o.provider.name, base_model = o.recipe.base_model, overrides = json.array(o.recipe.overrides),
     limit = o.limit }
@@ -112,13 +98,15 @@ function run.start(o)
   local before = not o.new and newest(identity) or nil
   local summary = take_up(o, identity, before)
   local c = open_context(o, summary)
-  c.alone = not o.new and not before
+  c.new = o.new == true
   local _ <close> = c.journal
+  local _ <close> = setmetatable({}, { __close = function() if c.held then c.held:close() end end })
   -- without somebody's word nothing is left
   local _ <close> = setmetatable({}, { __close = function()
     if not agreed(c.journal.records) then runs.remove(summary) end
   end })
-  if agreed(c.journal.records) then
+  c.continued = agreed(c.journal.records)
+  if c.continued then
     for _, phase in ipairs(phases) do
       local data = c.journal:last("phase", phase.name)
       if data then take_over(c, phase.name, data) end

@@ -24,6 +24,7 @@ local runs = {}
 ---@field state string       "open" until the run ended, then the job's state
 ---@field job string?
 ---@field model string?
+---@field training string?  hash of what is asked of the provider: the same training is paid for once
 
 local elsewhere
 

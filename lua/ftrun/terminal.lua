@@ -173,7 +173,11 @@ function terminal.new(o)
     local usage = result.usage
     if result.state == "succeeded" then say(("model %s"):format(result.model)) end
     -- what costs nothing is not accounted for
-    if usage and not (usage.price and usage.price.usd_per_million == 0) then say(meter.balance_line(usage)) end
+    if result.trained_by then
+      say("trained, and paid for, by " .. result.trained_by)
+    elseif usage and not (usage.price and usage.price.usd_per_million == 0) then
+      say(meter.balance_line(usage))
+    end
     for _, line in ipairs(result.evaluation and score_text.lines(result.evaluation) or {}) do say(line) end
     for _, reason in ipairs(result.gate and gate.reasons(result.gate) or {}) do say("gate " .. reason) end
     if result.promoted then say("promoted: " .. promote.line(result.promoted)) end
