@@ -1,4 +1,4 @@
---- Runs tests/NAME_test.lua for each NAME and prints one line a test. A file without tests is a
+--- Runs tests/NAME_test.lua for each NAME ("faults/kill" too) and prints one line a test. A file without tests is a
 --- failure.
 local task = require "ft.task"
 local t = require "harness"

@@ -1,4 +1,6 @@
 --- Faults on purpose, for tests of clients: which answer of which route goes wrong, and how.
+local err = require "ftrun.err"
+local fs = require "ft.fs"
 local json = require "ftrun.json"
 local time = require "ft.time"
 
@@ -6,11 +8,12 @@ local M = {}
 
 ---@class ftrun.local.Fault
 ---@field route string      "POST /fine_tuning/jobs": method and path below /v1; "*" stands for a part of the path
----@field kind "refuse"|"forget"|"lose"|"half"|"garble"|"stall"|"slow"|"truncate"|"mumble"
+---@field kind "refuse"|"forget"|"lose"|"half"|"garble"|"flood"|"stall"|"slow"|"truncate"|"mumble"
 ---@field from integer?     the first request of this route that suffers, default 1
 ---@field count integer?    how many suffer, default 1
 ---@field status integer?   refuse, forget: the status, default 429 and 500
 ---@field headers table?    refuse: further headers ("retry-after")
+---@field bytes integer?     flood: of the answer, default 10 GB
 ---@field seconds number?   stall: silence before the answer, default 1; slow: between two bytes, default 0.01
 ---@field before boolean?    lose, stall: the request is not even looked at
 
@@ -20,20 +23,21 @@ local function failure(status, headers)
     code = status == 429 and "rate_limit_exceeded" or json.null } } }
 end
 
---- A file is left as it is: its answer has no body to damage.
+local function body_of(response)
+  return response.body or err.check("system", fs.read(response.path))
+end
+
 local function half(response)
-  if not response.body then return response end
-  local cut = false
+  local body, cut = body_of(response), false
   return { status = response.status, headers = response.headers, chunks = function()
     if cut then error("a fault on purpose: half an answer", 0) end
     cut = true
-    return response.body:sub(1, #response.body // 2)
+    return body:sub(1, #body // 2)
   end }
 end
 
 local function slow(response, seconds)
-  if not response.body then return response end
-  local body, at = response.body, 0
+  local body, at = body_of(response), 0
   return { status = response.status, headers = response.headers, chunks = function()
     at = at + 1
     if at > #body then return nil end
@@ -42,12 +46,16 @@ local function slow(response, seconds)
   end }
 end
 
---- A chat completion whose model says something else.
-local function say(response, change)
-  local body = json.decode(response.body or "")
-  if response.status ~= 200 or type(body) ~= "table" then return response end
-  for _, choice in ipairs(body.choices) do change(choice) end
-  return { status = 200, headers = response.headers, body = json.encode(body) }
+--- An answer that begins well and does not end.
+local function flood(response, bytes)
+  local piece, sent = body_of(response), 0
+  return { status = response.status, headers = response.headers, chunks = function()
+    if sent >= bytes then return nil end
+    sent = sent + #piece
+    local whole = piece
+    piece = (" "):rep(256 * 1024)
+    return whole
+  end }
 end
 
 --- What each kind does with a request and the handler that would answer it.
@@ -65,6 +73,9 @@ local kinds = {
   garble = function(_, request, handler)
     local response = handler(request)
     return { status = response.status, headers = response.headers, body = '{"id": ' }
+  end,
+  flood = function(fault, request, handler)
+    return flood(handler(request), fault.bytes or 10 * 1000 * 1000 * 1000)
   end,
   stall = function(fault, request, handler)
     local response = fault.before and failure(503) or handler(request)

@@ -112,7 +112,7 @@ errors.transport = {
   stalled = { "network", "Run again: it continues here." },
   reset = { "network", "Run again: it continues here." },
   proxy = { "network", "Check HTTPS_PROXY, ALL_PROXY and NO_PROXY." },
-  too_large = { "provider" },
+  too_large = { "provider", "No answer of the API is so large: check OPENAI_BASE_URL, and any proxy in between." },
   io = { "system" },
 }
 

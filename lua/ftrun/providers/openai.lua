@@ -268,15 +268,22 @@ function Provider:checkpoints(job_id)
   return list
 end
 
---- The table of steps that a finished job leaves behind. OpenAI sends it in base64, others plain.
+--- A result file's text: OpenAI sends it in base64, others plain. nil when it is no table with named columns.
+local function steps_of(body)
+  local text = body:find "[^A-Za-z0-9+/=%s]" and body or digest.unbase64(body)
+  return text and text:find "^%s*[%w_]+," and text or nil
+end
+
+--- The table of steps that a finished job leaves behind.
 ---@param job ftrun.Job
 ---@return string? csv  nil when the job has none
 function Provider:result(job)
   local id = job.result_files[1]
   if not id then return nil end
-  local body = self.wire:send("GET", "/files/" .. http.escape(id) .. "/content", { max_bytes = RESULT_BYTES }).body
-  if body:find("^%s*step,") or body:find("[^A-Za-z0-9+/=%s]") then return body end
-  return digest.unbase64(body) or body
+  local body = self.wire:send("GET", "/files/" .. http.escape(id) .. "/content", { max_bytes = RESULT_BYTES,
+    reads = steps_of }).body
+  return steps_of(body)
+    or err.raise("provider", ("%s: the result file %s is no table of steps"):format(self.title, id))
 end
 
 --- Asks for a change of state. Where the answer to a first request was lost, the second is refused: then the job's

@@ -83,14 +83,19 @@ end
 ---@field patience_s (fun(outcome: ftrun.Outcome, usual: number): number)?  replaces retry.PATIENCE_S
 ---@field on_retry fun(text: string)?
 
+local function is_readable(response, o)
+  if o.json then return type(json.decode(response.body)) == "table" end
+  return not o.reads or o.reads(response.body) ~= nil
+end
+
 --- Sends a request, again where that is allowed, and returns the answer of a success. Raises otherwise.
 ---@param method string
 ---@param path string  below the base URL, escaped
 ---@param o { query: table?, body: table?, parts: table?, creates: boolean?, timeout_s: number?, max_bytes: integer?,
 ---  on_progress: function?, stall_s: number?, output: string?, on_data: function?, json: boolean?, pace: ftrun.Pace?,
----  auth: ft.http.Auth?, key: string? }?  auth: instead of the wire's own; key: the same for a repeated request;
----  json: an answer that is none is asked for again, for a short while; once on_data was called, the request is not
----  repeated
+---  auth: ft.http.Auth?, key: string?, reads: (fun(body: string): any)? }?  auth: instead of the wire's own; key: the same
+---  for a repeated request; json: an answer that is none, and one of which reads makes nil, is asked for again, for a
+---  short while; once on_data was called, the request is not repeated
 ---@return ft.http.Response
 function Wire:send(method, path, o)
   o = o or {}
@@ -131,7 +136,7 @@ function Wire:send(method, path, o)
     if turn then turn:answer(response) end
     local failed = response and response.status >= 400
     return { response = response, message = message, code = code, sent = sent, waited_s = turn and turn.waited_s,
-      garbled = o.json and response and not failed and type(json.decode(response.body)) ~= "table" or nil,
+      garbled = code == "too_large" and not o.output or response and not failed and not is_readable(response, o) or nil,
       final = told or failed and errors.find(response.status, error_of(response)).reaction == "stop" }
   end)
   local response = outcome.response

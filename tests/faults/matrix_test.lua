@@ -45,6 +45,9 @@ local requests = {
   { "a look for the file", "GET /files" },
   { "the question for the model", "GET /models/*" },
   { "the result file", "GET /files/*/content" },
+  { "the beginning of an upload in parts", "POST /uploads", parts = true },
+  { "a part", "POST /uploads/*/parts", parts = true },
+  { "the end of an upload in parts", "POST /uploads/*/complete", parts = true },
 }
 
 local faults = {
@@ -61,6 +64,7 @@ local faults = {
   { "stalls after the server has done it", { kind = "stall", seconds = 2 } },
   { "is answered byte by byte for ever", { kind = "slow", seconds = 0.1 } },
   { "gets an answer that is no JSON", { kind = "garble" } },
+  { "gets an answer of 10 GB", { kind = "flood" } },
 }
 
 local function quiet_ui()
@@ -79,11 +83,12 @@ local function check_once(dir, result)
   local steps = {}
   for line in fs.read(result.dir .. "/metrics.jsonl"):gmatch "[^\n]+" do steps[#steps + 1] = json.decode(line).step end
   t.eq(steps, { 1, 2, 3, 4 })
-  t.ok(fs.stat(result.dir .. "/result.csv"), "result.csv")
+  t.eq(select(2, fs.read(result.dir .. "/result.csv"):gsub("\n", "")), 5, "lines of result.csv")
 end
 
 --- One whole run in which one request meets one fault.
-local function suffer(dir, request, fault)
+---@param parts boolean  uploads go up in parts
+local function suffer(dir, request, fault, parts)
   program.write_rows(dir, 20)
   local text = program.RECIPE:gsub("n_epochs = 2, batch_size = 4", "n_epochs = 1, batch_size = 4")
   t.ok(fs.write(dir .. "/toy.lua", text))
@@ -101,7 +106,7 @@ local function suffer(dir, request, fault)
     running.close()
   end })
   local provider = providers.open { name = "local", base_url = running.url, auth_secret = false, longest_s = LONGEST_S,
-    backoff_s = 0.01 }
+    backoff_s = 0.01, file_bytes = parts and 500 or nil, part_bytes = parts and 500 or nil }
   check_once(dir, run.start { recipe = loaded, provider = provider, ui = quiet_ui() })
   t.eq(unsent[tostring(running.port)], nil, "the fault was not met")
 end
@@ -116,7 +121,7 @@ for _, request in ipairs(requests) do
         for k, other in ipairs(faults) do
           local dir = ("%s/%d"):format(folder.path, k)
           t.ok(fs.mkdir(dir))
-          runs_of[k] = task.spawn(function() return pcall(suffer, dir, request[2], other[2]) end)
+          runs_of[k] = task.spawn(function() return pcall(suffer, dir, request[2], other[2], request.parts) end)
         end
       end
       local ok, e = runs_of[i]:join()
