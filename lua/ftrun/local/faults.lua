@@ -24,7 +24,11 @@ local function failure(status, headers)
 end
 
 local function body_of(response)
-  return response.body or err.check("system", fs.read(response.path))
+  if response.path then return err.check("system", fs.read(response.path)) end
+  if not response.chunks then return response.body end
+  local pieces = {}
+  for piece in response.chunks do pieces[#pieces + 1] = piece end
+  return table.concat(pieces)
 end
 
 local function half(response)
@@ -44,6 +48,14 @@ local function slow(response, seconds)
     time.sleep(seconds)
     return body:sub(at, at)
   end }
+end
+
+--- A chat completion whose model says something else.
+local function say(response, change)
+  local body = json.decode(response.body or "")
+  if response.status ~= 200 or type(body) ~= "table" then return response end
+  for _, choice in ipairs(body.choices) do change(choice) end
+  return { status = 200, headers = response.headers, body = json.encode(body) }
 end
 
 --- An answer that begins well and does not end.
