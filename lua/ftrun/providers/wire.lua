@@ -93,9 +93,9 @@ end
 ---@param path string  below the base URL, escaped
 ---@param o { query: table?, body: table?, parts: table?, creates: boolean?, timeout_s: number?, max_bytes: integer?,
 ---  on_progress: function?, stall_s: number?, output: string?, on_data: function?, json: boolean?, pace: ftrun.Pace?,
----  auth: ft.http.Auth?, key: string?, reads: (fun(body: string): any)? }?  auth: instead of the wire's own; key: the same
----  for a repeated request; json: an answer that is none, and one of which reads makes nil, is asked for again, for a
----  short while; once on_data was called, the request is not repeated
+---  auth: ft.http.Auth?, key: string?, reads: (fun(body: string): any)? }?  auth: instead of the wire's own; key: the
+---  same for a repeated request; json: an answer that is none, and one of which reads makes nil, is asked for again,
+---  for a short while; once on_data was called, the request is not repeated
 ---@return ft.http.Response
 function Wire:send(method, path, o)
   o = o or {}
