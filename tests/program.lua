@@ -99,27 +99,46 @@ function program.kill_after(dir, seconds, ...)
     :format(quote(dir), seconds, BIN, table.concat(words, " ")))
 end
 
---- Runs ftrun in dir like program.run, while this process goes on; peak_kib is the most memory that it was
---- seen to take.
----@return { out: string, err: string, code: integer, peak_kib: integer }
-function program.measure(dir, env, ...)
+--- Starts ftrun in dir like program.run and goes on: out(), err(), code() (nil while it runs), pid(), kill() (SIGKILL,
+--- returns when it has ended).
+function program.start(dir, env, ...)
   local words = { "env", "-i", "PATH=/usr/bin:/bin", "HOME=" .. quote(dir), "'NO_PROXY=*'" }
   for name, value in pairs(env) do words[#words + 1] = name .. "=" .. quote(value) end
   words[#words + 1] = BIN
   for _, arg in ipairs { ... } do words[#words + 1] = quote(arg) end
-  local outside <close> = t.folder()
-  local at = outside.path
-  os.execute(("{ (cd %s && exec %s) >%s/out 2>%s/err </dev/null & echo $! >%s/pid; wait $!; echo $? >%s/code.new; "
-    .. "mv %s/code.new %s/code; } &"):format(quote(dir), table.concat(words, " "), at, at, at, at, at, at))
-  local peak = 0
-  while not fs.stat(at .. "/code") do
-    local pid = (fs.read(at .. "/pid") or ""):match "%d+"
-    local status = pid and fs.read(("/proc/%s/status"):format(pid)) or ""
+  local outside = t.folder() -- is removed with what this returns, at the latest with the process
+  local at, code = outside.path, nil
+  os.execute(("{ (cd %s && exec %s) >%s/out 2>%s/err </dev/null & echo $! >%s/pid.new; mv %s/pid.new %s/pid; "
+    .. "wait $! 2>/dev/null; echo $? >%s/code.new; mv %s/code.new %s/code; } 2>/dev/null &")
+    :format(quote(dir), table.concat(words, " "), at, at, at, at, at, at, at, at))
+  while not fs.stat(at .. "/pid") do time.sleep(0.002) end
+  local pid = fs.read(at .. "/pid"):match "%d+"
+  local started = {}
+  function started.out() return fs.read(at .. "/out") or "" end
+  function started.err() return fs.read(at .. "/err") or "" end
+  function started.code()
+    if not code and fs.stat(at .. "/code") then code = tonumber((fs.read(at .. "/code"))) end
+    return code
+  end
+  function started.pid() return pid end
+  function started.kill()
+    if not started.code() then os.execute("kill -9 " .. pid) end
+    while not started.code() do time.sleep(0.002) end
+  end
+  return setmetatable(started, { __gc = function() fs.remove(at, true) end })
+end
+
+--- Runs ftrun in dir like program.run, while this process goes on; peak_kib is the most memory that it was
+--- seen to take.
+---@return { out: string, err: string, code: integer, peak_kib: integer }
+function program.measure(dir, env, ...)
+  local started, peak = program.start(dir, env, ...), 0
+  while not started.code() do
+    local status = fs.read(("/proc/%s/status"):format(started.pid())) or ""
     if status:find("Name:%s*ftrun") then peak = math.max(peak, tonumber(status:match "VmHWM:%s*(%d+)") or 0) end
     time.sleep(0.01)
   end
-  return { out = fs.read(at .. "/out"), err = fs.read(at .. "/err"), code = tonumber((fs.read(at .. "/code"))),
-    peak_kib = peak }
+  return { out = started.out(), err = started.err(), code = started.code(), peak_kib = peak }
 end
 
 --- Runs body(dir, start, requests) in a project, against a server of this process that counts requests ("GET /v1/...")

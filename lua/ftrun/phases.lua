@@ -101,6 +101,15 @@ local function check_content(file)
   end
 end
 
+--- Whether an upload that was begun may have made a file: one in parts makes none before its last part is there.
+local function may_have_arrived(c, side)
+  if not c.journal:pending("upload:" .. side) then return false end
+  local state, known = c.journal:last("phase", "parts:" .. side), 0
+  if not state then return true end
+  for _ in pairs(state.parts) do known = known + 1 end
+  return known * state.part_bytes >= state.bytes
+end
+
 --- One upload per content: the file's name carries its hash, and the provider is asked for it
 --- first.
 local function upload(c, side, file)
@@ -110,7 +119,7 @@ local function upload(c, side, file)
   if known then return known end
   local filename = ("%s-%s-%s.jsonl"):format(c.recipe.name, side, file.sha256:sub(1, 16))
   local function find() return c.provider:find_file { filename = filename, bytes = file.bytes } end
-  local there = once.look(c, "upload:" .. side, c.journal:pending("upload:" .. side) ~= nil, find)
+  local there = once.look(c, "upload:" .. side, may_have_arrived(c, side), find)
   if there then
     c.ui.note(("%s: already uploaded as %s"):format(filename, there.id))
   else

@@ -1,5 +1,6 @@
 --- The routes below /batches, and the worker that answers their requests, one batch after another, one request a turn
---- of the loop. A batch that a restart cut off begins again: its output files appear only when it ends.
+--- of the loop. A batch that a restart cut off goes on with the requests that have no answer yet; its output files
+--- appear only when it ends.
 local dataset = require "ft.dataset"
 local fs = require "ft.fs"
 local log = require "ft.log"
@@ -7,6 +8,7 @@ local task = require "ft.task"
 local time = require "ft.time"
 local json = require "ftrun.json"
 local err = require "ftrun.err"
+local lines = require "ftrun.local.lines"
 local answer = require "ftrun.local.answer"
 local chat = require "ftrun.local.chat"
 local files = require "ftrun.local.files"
@@ -118,20 +120,33 @@ local function work_path(ctx, record, kind)
   return ("%s/batches/%s.%s"):format(ctx.store.dir, record.id, kind)
 end
 
+--- The custom_ids that were answered before a restart, counted.
+local function answered(ctx, record)
+  local done, counts = {}, record.request_counts
+  for kind, counted in pairs { output = "completed", error = "failed" } do
+    counts[counted] = 0
+    lines.take_up(work_path(ctx, record, kind), function(line)
+      local ids = dataset.pick(line, { "custom_id" })
+      if not ids or not ids[1] then return false end
+      done[ids[1]], counts[counted] = true, counts[counted] + 1
+    end)
+  end
+  return done
+end
+
 local function answer_all(ctx, record)
-  local out = {}
+  local done, out, counts = answered(ctx, record), {}, record.request_counts
   for _, kind in ipairs { "output", "error" } do
-    Store.discard(work_path(ctx, record, kind))
     out[kind] = err.check("system", fs.append(work_path(ctx, record, kind)))
   end
   local _ <close> = setmetatable({}, { __close = function()
     out.output:close()
     out.error:close()
   end })
-  local counts = record.request_counts
-  counts.completed, counts.failed = 0, 0
   each_line(ctx.store:content(record.input_file_id), function(line)
-    local text, ok = respond(ctx, request_of(line))
+    local r = request_of(line)
+    if done[r.custom_id] then return end
+    local text, ok = respond(ctx, r)
     err.check("system", out[ok and "output" or "error"]:write(text))
     local counted = ok and "completed" or "failed"
     counts[counted] = counts[counted] + 1
@@ -157,7 +172,11 @@ local function publish(ctx, record)
 end
 
 local function run(ctx, record)
-  if record.status == "cancelling" then return enter(ctx, record, "cancelled") end
+  if record.status == "cancelling" then
+    answered(ctx, record)
+    publish(ctx, record)
+    return enter(ctx, record, "cancelled")
+  end
   if record.status == "finalizing" then record.status = "in_progress" end -- nobody knows how far it came
   local faults = validate(ctx, record)
   if #faults > 0 then

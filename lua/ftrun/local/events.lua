@@ -6,13 +6,11 @@ local fs = require "ft.fs"
 local time = require "ft.time"
 local json = require "ftrun.json"
 local err = require "ftrun.err"
+local lines = require "ftrun.local.lines"
 local Store = require "ftrun.local.store"
 
 local Events = {}
 Events.__index = Events
-
-local SLICE = 256 * 1024 -- of the log, read at once: other tasks get their turn after each
-local LARGEST_LOG = 1 << 30
 
 local function check(...) return err.check("system", ...) end
 
@@ -34,38 +32,17 @@ local function keep(self, id, key, bytes)
   if step then self.last_step = math.max(self.last_step, step) elseif key then self.keys[key] = true end
 end
 
---- Goes through the whole lines of a file: fn(line) returns false to stop.
-local function each_line(path, fn)
-  local file <close> = io.open(path, "rb")
-  local rest = ""
-  for piece in function() return file and file:read(SLICE) end do
-    local text, from = rest .. piece, 1
-    for line, after in text:gmatch "([^\n]*)\n()" do
-      if fn(line) == false then return end
-      from = after
-    end
-    rest = text:sub(from)
-    if #piece == SLICE then time.sleep(0) end
-  end
-end
-
 --- The log of one job; waits while a long one is read. A last line that a crash left unfinished is cut off.
 ---@param path string
 ---@return table events
 function Events.open(path)
   local self = setmetatable({ path = path, n = 0, bytes = 0, place = {}, starts = {}, keys = {}, last_step = 0 },
     Events)
-  local there, message, code = fs.stat(path)
-  if code == "not_found" then return self end
-  check(there, message, code)
-  each_line(path, function(line)
+  lines.take_up(path, function(line)
     local values = dataset.pick(line, { "id", "key" })
     if not values or not values[1] then return false end
     keep(self, values[1], values[2] or nil, #line + 1)
   end)
-  if self.bytes < there.bytes then
-    check(fs.write(path, check(fs.read(path, LARGEST_LOG)):sub(1, self.bytes)))
-  end
   return self
 end
 
@@ -114,7 +91,7 @@ end
 --- Calls fn for the metrics of each step, oldest first.
 ---@param fn fun(metrics: table)
 function Events:each_metrics(fn)
-  each_line(self.path, function(line)
+  lines.each(self.path, function(line)
     local data = json.decode(line).data
     if data then fn(data) end
   end)
