@@ -51,10 +51,13 @@ end
 
 --- Runs the program; how many requests that took is in `requests`.
 local function ask(s, dir, ...)
-  local before = s.requests
+  local before, began = s.requests, time.monotonic()
   local r = program.measure(dir, s.env, ...)
   t.eq(r.code, 0, r.err)
   r.requests = s.requests - before
+  if os.getenv "FTRUN_EVENTS" then -- for tests/bench/README.md
+    io.write(("# %s: %.2f s, %d KiB, %d requests\n"):format((...), time.monotonic() - began, r.peak_kib, r.requests))
+  end
   return r
 end
 
@@ -103,17 +106,42 @@ t.test("10,000 jobs: listing, paging and looking for one by its metadata", funct
   t.eq({ n, s.requests - before }, { JOBS, JOBS // 100 })
 end)
 
+t.test("paging through jobs stays right while jobs are added: each of those that were there comes once", function()
+  local dir <close> = t.folder()
+  local s <close> = serve(dir.path, 25, 1)
+  program.write_rows(dir.path, 12)
+  local provider = require("ftrun.providers").open { name = "local", base_url = s.running.url, auth_secret = false }
+  local row = json.encode { messages = { { role = "user", content = "x" }, { role = "assistant", content = "y" } } }
+  t.ok(fs.write(dir.path .. "/train.jsonl", (row .. "\n"):rep(12)))
+  local file = provider:put_file { path = dir.path .. "/train.jsonl", filename = "train.jsonl", purpose = "fine-tune" }
+  local seen = {}
+  for w in provider.wire:each("/fine_tuning/jobs", { limit = 4 }) do
+    seen[#seen + 1] = w.id
+    if #seen % 4 == 0 then
+      provider:create { model = "gpt-4o-mini", training_file = file.id, hyperparameters = { n_epochs = 1 } }
+    end
+  end
+  local expected = {}
+  for i = 25, 1, -1 do expected[#expected + 1] = id_of(i) end
+  t.eq(seen, expected)
+end)
+
 t.test("very many events: shown, and followed again, in the memory that a thousand take but for their ids", function()
   local few, many = {}, {}
   for _, case in ipairs { { few, FEW }, { many, EVENTS } } do
     local dir <close> = t.folder()
     local s <close> = serve(dir.path, 1, case[2])
+    local began = time.monotonic()
     local slice = without_hold_up(function()
       local page = require("ftrun.providers").open { name = "local", base_url = s.running.url, auth_secret = false }
         .wire:pages(("/fine_tuning/jobs/%s/events"):format(id_of(1)), { limit = 100 })()
       t.eq(page[1].id, ("ftevent-%024d"):format(case[2]))
     end)
     t.ok(slice < 0.25, ("the first page of a log held up the loop for %.3f s of the processor's time"):format(slice))
+    if os.getenv "FTRUN_EVENTS" then
+      io.write(("# first page of %d events: %.3f s, longest slice %.3f s\n"):format(case[2], time.monotonic() - began,
+        slice))
+    end
     case[1].events = ask(s, dir.path, "events", id_of(1))
     t.eq(lines_of(case[1].events.out), case[2] + 1) -- and the state
     case[1].watch = ask(s, dir.path, "watch", id_of(1), "--json")
