@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "native.h"
@@ -382,7 +383,9 @@ static void set_options(lua_State *L, struct ft_http_op *op) {
   curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, ft_http_on_request);
   curl_easy_setopt(easy, CURLOPT_PREREQDATA, op);
   /* Requests at the same time rather wait for a connection that they can share (HTTP/2). */
-  curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+  /* Over plain HTTP the first answer never tells of HTTP/2: others would wait for it in vain. */
+  const char *url = lua_tostring(L, FT_HTTP_URL);
+  curl_easy_setopt(easy, CURLOPT_PIPEWAIT, (long)(strncasecmp(url, "https:", 6) == 0));
   set_network(L, op);
 }
 
