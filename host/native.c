@@ -33,8 +33,23 @@ static const char *errno_code(int errnum) {
   }
 }
 
+/* What people see most often, in plain words. */
+static const char *errno_text(int errnum) {
+  switch (errnum) {
+  case ENOENT: return "there is no such file or folder";
+  case EACCES:
+  case EPERM: return "no permission";
+  case EROFS: return "the file system is read-only";
+  case EISDIR: return "is a folder, not a file";
+  case ENOTDIR: return "a part of the path is a file, not a folder";
+  case ENOSPC: return "the disk is full";
+  case EDQUOT: return "the quota of the disk is used up";
+  default: return strerror(errnum);
+  }
+}
+
 int ft_fail_errno(lua_State *L, const char *subject, int errnum) {
-  return ft_fail(L, errno_code(errnum), "%s: %s", subject, strerror(errnum));
+  return ft_fail(L, errno_code(errnum), "%s: %s", subject, errno_text(errnum));
 }
 
 void ft_check_keys(lua_State *L, int arg, const char *const *allowed) {

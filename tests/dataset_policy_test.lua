@@ -240,7 +240,7 @@ end)
 
 t.test("no rows, only skipped rows, and fewer than ten are three clear errors", function()
   local dir <close> = t.folder()
-  t.has(faults("data", prepare, dir, project(dir, {}))[1], "there are no lines in the file")
+  t.has(faults("data", prepare, dir, project(dir, {}))[1], "there are no lines in rows.jsonl")
   t.eq(faults("data", prepare, dir, project(dir, { '{"id":"1","skip":"no text"}', '{"id":"2","skip":"no text"}' })),
     { dir.path .. "/x.lua:3: all 2 rows were skipped: no text (2)" })
   t.eq(faults("data", prepare, dir, project(dir, rows(9))), { "9 examples for training; at least 10 are needed" })

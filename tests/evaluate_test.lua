@@ -382,7 +382,7 @@ t.test("a judge that fails, or says no grade, never counts as a score; a second 
     t.eq({ e.compared, e.scores[1].tuned.value, e.scores[1].base.value }, { 17, 1.0, 0.25 })
     t.eq({ e.judge.errors, e.judge.unreadable.count }, { 2, 2 })
     local notes = table.concat(evaluate.notes(e), "\n")
-    t.has(notes, "could not be asked about 2 answers, which have no grade (first: ")
+    t.has(notes, "could not be asked about 2 answers, which have no grade; the first: ")
     t.has(notes, "gave no grade to 2 answers: it is no JSON: I would say 0.9")
     t.has(gate.reasons(gate.decide({ judge = { at_least = 0.5 } }, e))[1], "3 of 20 rows are missing")
     local again = judging()

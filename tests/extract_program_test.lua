@@ -82,7 +82,7 @@ t.test("what is missing or wrong is said before anything is asked", function()
     end
     refused(2, "does not say how a text is asked about", "toy.lua", "a.txt", "--model", "m")
     write(dir, "toy.lua", RECIPE)
-    refused(2, "No such file", "toy.lua", "b.txt", "--model", "m")
+    refused(11, "there is no such file", "toy.lua", "b.txt", "--model", "m")
     refused(2, "no text is named", "toy.lua", "--model", "m")
     refused(2, "does not say where results are written", "toy.lua", "a.txt", "--write", "--model", "m")
     local wrong = 'merg = {}, piece = { token = 5 }, write = { table = "t" },'

@@ -293,7 +293,7 @@ t.test("files are texts or JSONL; what is no UTF-8 or no JSON is told with its p
   t.eq(one(), { { text = "три" }, c .. ":4" })
   t.eq(one(), {})
   d.close()
-  t.raises("No such file", documents.open, recipe_with(), { dir.path .. "/none.txt" })
+  t.raises("there is no such file", documents.open, recipe_with(), { dir.path .. "/none.txt" })
   t.raises("is a folder", documents.open, recipe_with(), { dir.path })
   t.raises("no text is named", documents.open, recipe_with(), {})
 end)

@@ -222,3 +222,10 @@ t.test("ftrun tokens counts on where a row is broken, names it, and exits with 4
   t.eq(r.code, 2)
   t.has(r.err, "o200k_base")
 end)
+
+t.test("bins of one value each are named by it alone", function()
+  local h = histogram.new()
+  for _, n in ipairs { 9, 10, 10, 11 } do h:add(n) end
+  t.has(h:lines()[1], " 9  ")
+  for _, line in ipairs(h:lines()) do t.ok(not line:find(" - ", 1, true), line) end
+end)

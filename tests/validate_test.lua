@@ -325,7 +325,7 @@ t.test("a file that is not there, and no file at all, are clear errors", functio
   local dir <close> = t.folder()
   local r = ftrun(dir, "/none.jsonl")
   t.eq(r.code, 11)
-  t.has(r.err, "/none.jsonl: No such file or directory")
+  t.has(r.err, "/none.jsonl: there is no such file or folder")
   t.eq(ftrun(dir).code, 2)
   t.eq(ftrun(dir, "--method", "sft", "x").code, 2)
 end)

@@ -13,6 +13,11 @@ t.test("a long line breaks between words, and its rest is set in", function()
   t.eq(wrap.text("one two three", 10, 5), "one\n  two\n  three")
 end)
 
+t.test("the rest of a row of a table stands below its last column", function()
+  t.eq(wrap.text("name  what it does", 12, nil, 6), "name  what\n      it\n      does")
+  t.eq(wrap.text("name  what", 12, nil, 6), "name  what")
+end)
+
 t.test("each line is broken for itself, and columns are characters, not bytes", function()
   t.eq(wrap.text("один два\nтри чотири", 10), "один два\nтри чотири")
   t.eq(wrap.text("один два\nтри чотири", 9), "один два\nтри\n  чотири")

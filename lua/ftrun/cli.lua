@@ -46,6 +46,37 @@ local function add_help(command)
   end)
 end
 
+-- Whether each part of a mistyped option begins a part of this one: --train-file is meant for --training-file.
+local function alike(asked, option)
+  local at = 1
+  for part in asked:gmatch "[^-]+" do
+    repeat
+      local from, to = option:find("[^-]+", at)
+      if not from then return false end
+      at = to + 1
+      local found = option:sub(from, from + #part - 1) == part
+    until found
+  end
+  return true
+end
+
+-- What may have been meant where argparse has no idea.
+local function meant(message, name)
+  local command
+  for _, c in ipairs(commands) do if c.name == name then command = c end end
+  if not command then return "" end
+  local asked, found = message:match "^unknown option '(%-%-[^'=]+)", {}
+  for _, o in ipairs(command.options) do
+    local option = o[1]:match "%-%-[%w-]+"
+    if asked and #asked > 4 and option and alike(asked, option) then found[#found + 1] = "'" .. option .. "'" end
+    if message == "too many arguments" and not command.args and o.required then
+      return ("It takes options only: %s %s"):format(option, o.args)
+    end
+  end
+  if #found == 0 or #found > 3 then return "" end
+  return "Did you mean " .. table.concat(found, " or ") .. "?"
+end
+
 --- The argparse parser made from commands.
 ---@param name string?  the command in use, for the advice of errors
 function cli.parser(name)
@@ -74,9 +105,12 @@ function cli.parser(name)
     local hint
     message, hint = message:match "^([^\n]*)\n?(.*)$"
     if not hint:find "%-%-" and hint:find "'%-%a'" then hint = "" end -- no one meant -h or -q
+    if hint == "" then hint = meant(message, name) end
     local advice = "See: ftrun " .. (is_command(name) and name .. " " or "") .. "--help"
     if message:find "^unknown command" and hint == "" then
-      hint = "A recipe is named by its path: ftrun recipes/from-jsonl.lua"
+      hint = message:find "%.jsonl" and "A file of rows is checked with ftrun validate FILE,\n"
+        .. "and trained on with ftrun tune --training-file FILE."
+        or "A recipe is named by its path: ftrun recipes/from-jsonl.lua"
     end
     err.raise("usage", message, { advice = hint ~= "" and hint .. "\n" .. advice or advice })
   end
@@ -135,6 +169,7 @@ end
 --- The program: arguments of the process, answers the exit code.
 return setmetatable(cli, { __call = function(_, ...)
   local argv = { ... }
+  wrap.messages()
   local ok, result = pcall(function()
     local count, message, code = secrets.load(".env")
     if not count and code ~= "syntax" then err.raise("setting", message, { code = code }) end

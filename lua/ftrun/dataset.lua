@@ -31,10 +31,16 @@ local NAMES = 50000 -- rows of a side whose names are remembered
 
 local function count(n, word) return ("%d %s%s"):format(n, word, n == 1 and "" or "s") end
 
+-- The files that a recipe names, for messages.
+local function file_names(d)
+  return d.paths and table.concat(d.paths, ", ") or d.path or d.train or "the file"
+end
+
 local function no_rows(recipe)
   local kind = recipe.dataset.kind
   local field = ({ postgres = "query", files = "train" })[kind] or recipe.dataset.path and "path" or "paths"
-  err.raise("data", kind == "postgres" and "the query returned no rows" or "there are no lines in the file", {
+  err.raise("data", kind == "postgres" and "the query returned no rows"
+    or ("there are no lines in %s"):format(file_names(recipe.dataset)), {
     where = recipe:where("dataset", field), code = "no_rows",
     advice = kind == "postgres" and "Run the query by hand, and try it with fewer conditions after WHERE." or nil,
   })
@@ -46,8 +52,10 @@ local function check_whole(self, recipe)
     if self.bad > #list then
       list[#list + 1] = err.new("data", ("and %s"):format(count(self.bad - #list, "more error")))
     end
-    if recipe.dataset.kind == "jsonl" and not recipe.dataset.example and self.bad_rows == self.rows then
-      list[#list].advice = "Lines that are no examples yet need `example = function(row) ... end` in ft.jsonl."
+    if not recipe.dataset.example and self.bad_rows == self.rows then
+      list[#list].advice = recipe.dataset.kind == "jsonl"
+        and "Lines that are no examples yet need `example = function(row) ... end` in ft.jsonl."
+        or "Lines that are no examples yet need a recipe that makes them: ftrun init writes one to change."
     end
     err.raise("data", ("%s in %s"):format(count(self.bad, "error"), count(self.rows, "row")), { list = list })
   end

@@ -347,14 +347,14 @@ function M.notes(e)
   table.move(e.others, 1, #e.others, #sides + 1, sides)
   for _, s in ipairs(sides) do
     if s.errors > 0 then
-      add("%s: %d of %d rows could not be asked, and are left out on both sides (first: %s)", s.model, s.errors, total,
-        s.first_error or "?")
+      add("%s: %d of %d rows could not be asked, and are left out on both sides; the first: %s", s.model, s.errors,
+        total, s.first_error or "?")
     end
     if s.cut > 0 then add("%s: %s cut at the limit of length", s.model, amounts.count(s.cut, "answer")) end
   end
   local judged = e.judge
   if judged and judged.errors > 0 then
-    add("the judge %s could not be asked about %s, which have no grade (first: %s)", judged.model,
+    add("the judge %s could not be asked about %s, which have no grade; the first: %s", judged.model,
       amounts.count(judged.errors, "answer"), judged.first_error or "?")
   end
   if judged and judged.unreadable then

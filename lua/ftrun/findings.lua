@@ -41,6 +41,16 @@ end
 
 --- The exit code that says what was found: that of "data" when there are errors.
 ---@return integer
+--- How many rows have this finding, at most once a row.
+---@param code string
+---@return integer
+function Findings:rows_with(code)
+  local n = 0
+  for _, group in ipairs(self.groups) do if group.code == code then n = n + group.count end end
+  return n
+end
+
+--- The exit code of a command that found this.
 function Findings:exit_code() return err.kinds[self.errors > 0 and "data" or "ok"] end
 
 --- A finding as one line of NDJSON: line (null: the file as a whole), code, severity, path, message, and what else is

@@ -116,15 +116,19 @@ function Histogram:bins()
   return bins
 end
 
---- A picture of bins for a terminal: one line a bin, "from - to  bar  how many".
+--- A picture of bins for a terminal: one line a bin, "from - to  bar  how many"; of single values "n  bar  how many".
 ---@param bins ftrun.histogram.Bin[]
 ---@return string[]
 function M.lines(bins)
   local most, wide, lines = 1, 1, {}
   for _, bin in ipairs(bins) do most, wide = math.max(most, bin.count), math.max(wide, #M.number(bin.to)) end
+  local single = true
+  for _, bin in ipairs(bins) do single = single and bin.from == bin.to end
+  local form = ("%%%ds"):format(wide)
   for i, bin in ipairs(bins) do
-    lines[i] = (("%" .. wide .. "s - %" .. wide .. "s  %s %s"):format(M.number(bin.from), M.number(bin.to),
-      bar(bin.count / most), M.number(bin.count)))
+    local range = form:format(M.number(bin.to))
+    if not single then range = form:format(M.number(bin.from)) .. " - " .. range end
+    lines[i] = ("%s  %s %s"):format(range, bar(bin.count / most), M.number(bin.count))
   end
   return lines
 end

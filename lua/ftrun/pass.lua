@@ -8,6 +8,7 @@ local findings = require "ftrun.findings"
 local source = require "ftrun.source"
 local splits = require "ftrun.split"
 local time = require "ft.time"
+local words = require "ftrun.words"
 
 local SHOWN = 20       -- faults that are shown
 local FIRST = 5        -- keys that are remembered with a reason
@@ -92,15 +93,27 @@ function Pass:skipped()
   return list
 end
 
+local NAMED = 12 -- columns of a row that are named
+
+-- What to do about a nil: a column that is NULL, or one that is misspelt.
+local function nil_advice(row, message)
+  local names = {}
+  for name in pairs(row) do names[#names + 1] = name end
+  table.sort(names)
+  local asked = message:match "field '([^']+)'"
+  local near = asked and row[asked] == nil and words.nearest(asked, names)
+  local there = table.concat(names, ", ", 1, math.min(#names, NAMED)) .. (#names > NAMED and ", ..." or "")
+  return (near and ("Did you mean %s?\n"):format(near) or ("This row has %s.\n"):format(there))
+    .. "A NULL column arrives as nil: leave such rows out in the query, or return ft.skip \"...\"."
+end
+
 -- The recipe's own function on one row: an example, or false and the reason for leaving it out.
 local function evaluate(recipe, row, label)
   local ok, value = pcall(recipe.call, recipe, recipe.dataset.example, row)
   if not ok then
     if err.is(value) then
       value.message = ("%s (row %s)"):format(value.message, label)
-      if value.message:find("nil", 1, true) and not value.advice then
-        value.advice = "A NULL column arrives as nil: leave such rows out in the query, or return ft.skip \"...\"."
-      end
+      if value.message:find("nil", 1, true) and not value.advice then value.advice = nil_advice(row, value.message) end
     end
     error(value, 0)
   end

@@ -116,7 +116,8 @@ function run.start(o)
     runs.save(summary)
     o.ui.note(("continuing run %s after '%s' (--new begins again)"):format(summary.id, summary.phase))
   end
-  o.ui.run(summary)
+  local done = before and before.state == "succeeded" and not c.prepare
+  o.ui.run(summary, done)
   c.trackers = trackers.open(c)
   local _ <close> = setmetatable({}, { __close = function() c.trackers.close() end })
 
@@ -125,6 +126,7 @@ function run.start(o)
       o.ui.phase(phase.name)
       local data = phase.run(c) or {}
       take_over(c, phase.name, data)
+      if phase.name == "prepare" and done and not same_data(c, before) then o.ui.run(summary) end
       if phase.name == "prepare" and before and before.state == "succeeded" and same_data(c, before) then
         o.ui.note(("run %s did this already with the same recipe and the same data (--new trains again)")
           :format(before.id))

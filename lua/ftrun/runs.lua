@@ -9,6 +9,10 @@ local time = require "ft.time"
 
 local runs = {}
 
+--- What to do in a folder without runs.
+runs.START = "Runs lie in the folder where ftrun is started, or in FTRUN_DIR.\n"
+  .. "Start one: ftrun --local RECIPE (ftrun init writes a first recipe)"
+
 ---@class ftrun.Run.Summary   run.json
 ---@field id string
 ---@field identity string    hash of recipe, overrides, provider and limit: what "the same run again" means
@@ -94,7 +98,7 @@ function runs.resolve(name, needs)
     local summary = newest(function() return true end)
     if summary then return summary end
     err.raise("usage", "there is no run in " .. runs.root(),
-      { advice = "Start one: ftrun --local recipes/legal-extraction.lua" })
+      { advice = runs.START })
   end
   for _, fits in ipairs {
     function(r) return r.id == name or r.job == name end,

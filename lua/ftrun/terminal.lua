@@ -111,9 +111,10 @@ function terminal.new(o)
     if not o.quiet then log.info(wrap.text(text, wrap.width "stderr")) end
   end
 
-  function ui.run(summary)
+  -- unsaid while the run may turn out to be one that is there already
+  function ui.run(summary, unsaid)
     ui.summary = summary
-    say(("run %s on %s"):format(summary.id, summary.provider))
+    if not unsaid then say(("run %s on %s"):format(summary.id, summary.provider)) end
   end
 
   function ui.phase(name)

@@ -7,14 +7,14 @@ local HANGING = 2 -- columns by which the rest of a broken line is set in
 
 local function columns(text) return utf8.len(text) or #text end
 
-local function one(line, width, taken)
+local function one(line, width, taken, hang)
   if taken + columns(line) <= width then return line end
   local before, command = line:match "^(.-:) +(ftrun .*)$" -- to be copied: it stays in one piece
-  if command then return one(before, width, taken) .. "\n" .. (" "):rep(HANGING) .. command end
+  if command then return one(before, width, taken, hang) .. "\n" .. (" "):rep(HANGING) .. command end
   local indent, first = line:match "^( *)(.*)$"
   local lines, current, used = {}, nil, taken
   -- the rest of an indented line stands below its beginning
-  local hanging = indent ~= "" and indent or (" "):rep(HANGING)
+  local hanging = hang and (" "):rep(hang) or indent ~= "" and indent or (" "):rep(HANGING)
   for gap, word in first:gmatch "(%s*)(%S+)" do
     local longer = current and current .. gap .. word or indent .. word
     if current and used + columns(longer) > width then
@@ -32,11 +32,12 @@ end
 ---@param text string
 ---@param width number
 ---@param taken integer?  columns of the first line that are written already
+---@param hang integer?    columns by which the rest of a broken line is set in; default: as its beginning, or 2
 ---@return string
-function M.text(text, width, taken)
+function M.text(text, width, taken, hang)
   local lines = {}
   for line in (text .. "\n"):gmatch "(.-)\n" do
-    lines[#lines + 1] = one(line, width, #lines == 0 and taken or 0)
+    lines[#lines + 1] = one(line, width, #lines == 0 and taken or 0, hang)
   end
   return table.concat(lines, "\n")
 end
@@ -46,6 +47,21 @@ end
 ---@return number
 function M.width(stream)
   return log.is_terminal(stream) and log.columns() or math.huge
+end
+
+--- A line of a result to stdout, broken on a terminal.
+---@param line string
+---@param hang integer?  see text
+function M.print(line, hang) log.out(M.text(line, M.width "stdout", nil, hang) .. "\n") end
+
+local plain
+
+--- From now on whatever is said through ft.log is broken on a terminal, whoever says it.
+function M.messages()
+  if plain then return end
+  plain = { info = log.info, warn = log.warn }
+  function log.info(text) plain.info(M.text(text, M.width "stderr")) end
+  function log.warn(text) plain.warn(M.text(text, M.width "stderr", #"ftrun: ")) end
 end
 
 return M

@@ -23,23 +23,24 @@ end
 local function choose(args)
   if args.model then return args.model, args["local"] and "local" or "openai" end
   local summary = measured.run(args.run)
-  return summary.model, summary.provider
+  return summary.model, summary.provider, summary.id
 end
 
 -- "1 002 tokens read, 82 written, 1.2 s, $0.0004"
 local function line_of(answer, seconds, usd)
   local usage = answer.usage or {}
-  return ("%s tokens read, %s written, %.1f s%s"):format(amounts.number(usage.prompt_tokens or 0),
+  return ("%s read, %s written, %.1f s%s"):format(amounts.count(usage.prompt_tokens or 0, "token"),
     amounts.number(usage.completion_tokens or 0), seconds, usd and usd > 0 and ", " .. amounts.usd(usd) or "")
 end
 
 function command.main(args)
-  local model, provider = choose(args)
+  local model, provider, run = choose(args)
   local message = args.message and args.message ~= "-" and args.message or read_input()
   if message == "" then
     err.raise("usage", "the question is empty", { advice = 'ftrun chat "..." or: ftrun chat < file' })
   end
   local t <close> = target.open(provider)
+  if run and not args.run then log.info(("model %s (of the newest run, %s)"):format(model, run)) end
   local messages = { { role = "user", content = message } }
   if args.system then table.insert(messages, 1, { role = "system", content = args.system }) end
   local logged <close>, began = calls.open { job_type = "chat", model = model, provider = provider },

@@ -6,6 +6,7 @@ local json = require "ftrun.json"
 local log = require "ft.log"
 local runs = require "ftrun.runs"
 local target = require "ftrun.target"
+local wrap = require "ftrun.wrap"
 
 local command = {}
 
@@ -20,7 +21,7 @@ local function line(c, mark)
   end
   local text = ("step %d"):format(c.step or 0)
   if #numbers > 0 then text = text .. ": " .. table.concat(numbers, ", ") end
-  return ("%s\n  %s%s\n"):format(text, c.model or c.id, mark and "  <- " .. mark or "")
+  return ("%s\n  %s%s"):format(text, c.model or c.id, mark and "  <- " .. mark or "")
 end
 
 --- What the run has chosen already, by its recipe.
@@ -51,7 +52,7 @@ function command.main(args)
     log.info(("job %s has no checkpoints (yet)"):format(t.job))
   end
   for _, c in ipairs(args.json and {} or list) do
-    log.out(line(c, c.best and ("%s %s%s"):format(chosen.best, c.best, chosen == own and ", the run's model" or "")))
+    wrap.print(line(c, c.best and ("%s %s%s"):format(chosen.best, c.best, chosen == own and ", the run's model" or "")))
   end
   return 0
 end

@@ -116,6 +116,7 @@ local function look_at_runs(add)
   add("folder", "ok", ("%s: %d runs, %d of them open"):format(root, #runs.list(), open))
 end
 
+local MARGIN = 14 -- columns before a message
 local MARKS = { ok = "ok  ", note = "note", bad = "BAD " }
 
 function command.main(args)
@@ -123,8 +124,8 @@ function command.main(args)
   local function add(check, state, message, advice)
     list[#list + 1] = { check = check, state = state, message = message, advice = advice }
     if args.json or args.quiet and state ~= "bad" then return end
-    log.out(wrap.text(("%s %-8s %s"):format(MARKS[state], check, message), wrap.width "stdout") .. "\n")
-    if advice then log.out(wrap.text("              " .. advice:gsub("\n", " "), wrap.width "stdout") .. "\n") end
+    wrap.print(("%s %-8s %s"):format(MARKS[state], check, message), MARGIN)
+    if advice then wrap.print((" "):rep(MARGIN) .. (advice:gsub("\n", " "))) end
   end
   look_at_runs(add)
   look_at_openai(add)

@@ -14,6 +14,7 @@ local progress = require "ft.progress"
 local runs = require "ftrun.runs"
 local score_text = require "ftrun.score_text"
 local target = require "ftrun.target"
+local wrap = require "ftrun.wrap"
 
 local command = {}
 
@@ -44,9 +45,9 @@ local function show(args, result, decision)
     result.gate = decision
     log.out(json.encode(result) .. "\n")
   elseif not args.quiet then
-    for _, line in ipairs(score_text.lines(result)) do log.out(line .. "\n") end
-    for _, reason in ipairs(decision and gate.reasons(decision) or {}) do log.out("gate " .. reason .. "\n") end
-    log.out("kept in " .. result.file .. "\n")
+    for _, line in ipairs(score_text.lines(result)) do wrap.print(line) end
+    for _, reason in ipairs(decision and gate.reasons(decision) or {}) do wrap.print("gate " .. reason) end
+    wrap.print("kept in " .. result.file)
   end
   return 0
 end

@@ -98,7 +98,8 @@ function command.main(args, state)
   progress.finish()
   local summary = out.counts
   summary.type, summary.model, summary.usage, summary.output = "summary", id, out.usage, args.output
-  summary.usd, summary.seconds = prices.answers(provider, id, out.spent, loaded.prices), time.monotonic() - began
+  summary.usd = prices.answers(provider, id, out.spent, loaded.prices)
+  summary.seconds = math.floor((time.monotonic() - began) * 1000 + 0.5) / 1000
   if args.json then
     log.out(json.encode(summary) .. "\n")
   else

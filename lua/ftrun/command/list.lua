@@ -58,7 +58,7 @@ local function list_runs(args)
     return log.out(json.encode(json.array(list)) .. "\n")
   end
   if #list == 0 then
-    return log.info("no runs in " .. runs.root() .. "; start one: ftrun --local recipes/legal-extraction.lua")
+    return log.info("no runs in " .. runs.root() .. "\n  " .. (runs.START:gsub("\n", "\n  ")))
   end
   local rows = { { "run", "state", "score", "base", "tuned", "verdict", "cost" } }
   for _, r in ipairs(list) do rows[#rows + 1] = row_of(r, outcome(r)) end

@@ -48,7 +48,7 @@ function command.main(args)
   })
   progress.finish()
   for _, l in ipairs(made.lacking) do
-    log.warn(("%s have no %s"):format(amounts.count(l.rows, "row"), l.field))
+    log.warn(("%s %s no %s"):format(amounts.count(l.rows, "row"), l.rows == 1 and "has" or "have", l.field))
   end
   if made.train.rows == 0 then log.warn("no row is left for training") end
   if args.json then

@@ -138,6 +138,11 @@ function command.main(args)
     if files[i].errors > SHOWN and not args.json then
       log.error(("%s: %d rows are not JSON and were not counted"):format(path, files[i].errors))
     end
+    local empty = files[i].histogram.times[0]
+    if empty and empty == files[i].rows and not args.json then
+      log.warn(("%s: nothing in its rows is counted: they have no messages, input, text, prompt or completion\n"
+        .. "  ftrun prepare makes examples of rows, as a recipe says."):format(path))
+    end
     if not args.json then show_file(files[i], counter.encoding) end
   end
   local sum = summary(all, files, counter.encoding)

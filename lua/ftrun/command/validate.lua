@@ -11,6 +11,7 @@ local log = require "ft.log"
 local mend = require "ftrun.mend"
 local progress = require "ft.progress"
 local validate = require "ftrun.validate"
+local wrap = require "ftrun.wrap"
 
 local command = {}
 
@@ -26,7 +27,7 @@ local function show_codes(as_json)
         log.out(json.encode { code = c.code, severity = c.severity, what = c.what, mend = c.mend,
           fixable = c.fixable or false } .. "\n")
       else
-        log.out(("  %-24s %-8s %s; %s\n"):format(c.code, c.severity, c.what, c.mend))
+        wrap.print(("  %-24s %-8s %s; %s"):format(c.code, c.severity, c.what, c.mend), 36)
       end
     end
   end
@@ -49,6 +50,9 @@ local function check(path, args, all)
     log.out(("%s: %s in %d row%s (%s)\n"):format(name, own:summary(), result.rows, result.rows == 1 and "" or "s",
       result.method))
     own:print()
+    if result.rows > 0 and own:rows_with "missing_messages" == result.rows then
+      log.info("No row is an example yet. A recipe makes examples of rows: ftrun init writes one to change.")
+    end
   end
   return result
 end

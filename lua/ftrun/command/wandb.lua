@@ -5,6 +5,7 @@ local json = require "ftrun.json"
 local log = require "ft.log"
 local places = require "ftrun.wandb.places"
 local settings = require "ftrun.wandb.settings"
+local wrap = require "ftrun.wrap"
 
 local command = {}
 
@@ -64,7 +65,11 @@ function command.main(args)
   if args.action == "sync" then return require("ftrun.wandb.sync").main(args) end
   if #(args.job or {}) > 0 then err.raise("usage", "status takes no runs") end
   local now = status()
-  log.out((args.json and json.encode(now) or table.concat(rows_of(now), "\n")) .. "\n")
+  if args.json then
+    log.out(json.encode(now) .. "\n")
+  else
+    for _, row in ipairs(rows_of(now)) do wrap.print(row, row:find "^%u*_?%u*_?%u* *not set: " and 16 or nil) end
+  end
   return 0
 end
 

@@ -63,7 +63,7 @@ local function is_jsonl(path)
 end
 
 local function missing(message, code)
-  err.raise(code == "not_found" and "usage" or "system", message, { code = code,
+  err.raise("system", message, { code = code,
     advice = code == "not_found" and "Name files of text or of JSONL; - is standard input." or nil })
 end
 

@@ -120,7 +120,11 @@ end
 
 local function listen(options, handle)
   local port = options.port or 0
-  err.check("system", fs.mkdir(options.dir .. "/spool"))
+  local made, why, reason = fs.mkdir(options.dir .. "/spool")
+  if not made then
+    err.raise("system", why, { code = reason, advice = "The local provider keeps its files and jobs there: "
+      .. "make the folder writable, or name another one with FTRUN_DIR." })
+  end
   local listener, message, code = server.listen { host = options.host, port = port, handler = handle,
                                                   spool = options.dir .. "/spool" }
   if listener then return listener end
