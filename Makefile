@@ -1,6 +1,7 @@
 # A thin front for CMake and the scripts. make builds build/ftrun; make install PREFIX=/usr/local installs it.
 CONFIGURE = cmake -S . -G Ninja --log-level=WARNING
-CTEST = ctest -j2 --output-on-failure --progress
+# more tests than cores: many of them wait, for a server or a killed run
+CTEST = ctest -j4 --output-on-failure --progress
 PREFIX ?= /usr/local
 
 all: setup

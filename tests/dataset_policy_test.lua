@@ -379,16 +379,17 @@ t.test("progress is told, and other tasks run meanwhile", function()
     on_progress = function(...) seen[#seen + 1] = { ... } end })
   done = true
   other:join()
-  t.eq(#seen, 6)
+  t.ok(#seen >= 6, #seen) -- after so many rows, and where that takes long oftener
   for i, s in ipairs(seen) do
     t.eq({ s[2], s[3] }, { 1.0, "MB" })
     t.ok(s[1] >= (seen[i - 1] or s)[1] and s[1] <= 1.0)
   end
-  t.eq(seen[6][1], 1.0)
+  t.eq(seen[#seen][1], 1.0)
   seen = {}
   local few = { limit = 250, on_progress = function(...) seen[#seen + 1] = { ... } end }
   prepare(dir, project(dir, rows(1000)), "few", few)
-  t.eq(seen, { { 200, 250, "examples" }, { 250, 250, "examples" } })
+  for _, s in ipairs(seen) do t.eq({ s[2], s[3] }, { 250, "examples" }) end
+  t.eq({ seen[1][1] <= 200, seen[#seen][1] }, { true, 250 })
   t.ok(turns >= 5, turns)
 end)
 

@@ -120,17 +120,18 @@ local function work_path(ctx, record, kind)
   return ("%s/batches/%s.%s"):format(ctx.store.dir, record.id, kind)
 end
 
---- The custom_ids that were answered before a restart, counted.
+--- The custom_ids that were answered before a restart, counted. The record's counts change only when all have been
+--- read: who asks meanwhile must not see them fall.
 local function answered(ctx, record)
-  local done, counts = {}, record.request_counts
+  local done, counts = {}, { completed = 0, failed = 0 }
   for kind, counted in pairs { output = "completed", error = "failed" } do
-    counts[counted] = 0
     lines.take_up(work_path(ctx, record, kind), function(line)
       local ids = dataset.pick(line, { "custom_id" })
       if not ids or not ids[1] then return false end
       done[ids[1]], counts[counted] = true, counts[counted] + 1
     end)
   end
+  record.request_counts.completed, record.request_counts.failed = counts.completed, counts.failed
   return done
 end
 
