@@ -109,6 +109,14 @@ static bool names_host(const struct ft_http_op *op) {
   return strstr(op->error, host) != NULL;
 }
 
+/* The connection ended in the middle of the handshake: nobody has said a word about trust. */
+static bool handshake_broke(const struct ft_http_op *op) {
+  long error = 0;
+  curl_easy_getinfo(op->transfer.easy, CURLINFO_OS_ERRNO, &error);
+  return error == ECONNRESET || error == EPIPE || strstr(op->error, "SSL_ERROR_SYSCALL") ||
+         strstr(op->error, "unexpected eof");
+}
+
 /* Buffers of text are scratch for reasons that are made here. */
 static struct failure why(struct ft_http_op *op, char *text, size_t size) {
   long error = 0, tunnel = 0;
@@ -139,6 +147,9 @@ static struct failure why(struct ft_http_op *op, char *text, size_t size) {
   case CURLE_OPERATION_TIMEDOUT:
     return why_timeout(op, text, size);
   case CURLE_SSL_CONNECT_ERROR:
+    if (handshake_broke(op))
+      return (struct failure){"reset", "the connection broke while TLS was set up"};
+    /* fall through */
   case CURLE_PEER_FAILED_VERIFICATION:
   case CURLE_SSL_CERTPROBLEM:
   case CURLE_SSL_CIPHER:

@@ -1,10 +1,10 @@
 """TLS in front of servers without it, whose certificate expires.
 
-usage: tls_front.py FOLDER UPSTREAM_PORT...    FOLDER holds key.pem, good.pem and expired.pem
+usage: tls_front.py FOLDER GOOD UPSTREAM_PORT...    FOLDER holds key.pem, good.pem and expired.pem
 
-Listens on a port for each upstream and prints them in one line. The i-th has the good certificate for its first i - 1
-connections, and the expired one from then on, until FOLDER/renewed-UPSTREAM_PORT exists. A connection carries one
-request.
+Listens on a port for each upstream and prints them in one line. The first has the good certificate for its first GOOD
+connections, each further one for one more, and the expired one from then on, until FOLDER/renewed-UPSTREAM_PORT
+exists. A connection carries one request.
 """
 import os
 import socket
@@ -40,27 +40,33 @@ def serve(connection, tls, upstream):
         with client, socket.create_connection(("127.0.0.1", upstream)) as server:
             server.sendall(head.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
             # the request goes on beside the answer; the server ends the connection
-            threading.Thread(target=pump, args=(client, server), daemon=True).start()
-            while data := server.recv(65536):
-                client.sendall(data)
+            beside = threading.Thread(target=pump, args=(client, server), daemon=True)
+            beside.start()
+            try:
+                while data := server.recv(65536):
+                    client.sendall(data)
+                client.shutdown(socket.SHUT_WR)
+            finally:
+                # closed under its hands, its descriptor would soon be another connection's, whose bytes it took
+                beside.join()
     except OSError:
         connection.close()
 
 
-def listen(folder, upstream, first_expired, listener):
+def listen(folder, upstream, good_ones, listener):
     good, expired, count = context(folder, "good"), context(folder, "expired"), 0
     renewed = os.path.join(folder, f"renewed-{upstream}")
     while True:
         connection, _ = listener.accept()
         count += 1
-        tls = expired if count >= first_expired and not os.path.exists(renewed) else good
+        tls = expired if count > good_ones and not os.path.exists(renewed) else good
         threading.Thread(target=serve, args=(connection, tls, upstream), daemon=True).start()
 
 
-def main(folder, *upstreams):
+def main(folder, good_ones, *upstreams):
     listeners = [socket.create_server(("127.0.0.1", 0), backlog=100) for _ in upstreams]
     for i, (upstream, listener) in enumerate(zip(upstreams, listeners)):
-        threading.Thread(target=listen, args=(folder, int(upstream), i + 1, listener), daemon=True).start()
+        threading.Thread(target=listen, args=(folder, int(upstream), int(good_ones) + i, listener), daemon=True).start()
     print(*[listener.getsockname()[1] for listener in listeners], flush=True)
     threading.Event().wait()
 

@@ -8,6 +8,7 @@ import os
 import select
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import tempfile
@@ -91,15 +92,20 @@ def relay(one, other):
 class Tls(Listener):
     """TLS in front of a plain HTTP/1.1 server."""
 
-    def __init__(self, folder, upstream, certificate="good", protocols=("http/1.1",)):
+    def __init__(self, folder, upstream, certificate="good", protocols=("http/1.1",), breaks=0):
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(folder / f"{certificate}.pem", folder / "key.pem")
         self.context.set_alpn_protocols(list(protocols))
         self.upstream, self.requests, self.handshakes = urlsplit(upstream).netloc, 0, 0
-        self.h2_connections, self.most_at_once = 0, 0
+        self.h2_connections, self.most_at_once, self.breaks = 0, 0, breaks
         super().__init__()
 
     def serve(self, connection):
+        if self.accepted <= self.breaks:  # in the middle of the handshake: once with a reset, once with an end
+            connection.recv(1)
+            if self.accepted % 2:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            return
         connection = self.context.wrap_socket(connection, server_side=True)
         self.handshakes += 1
         if connection.selected_alpn_protocol() == "h2":
@@ -278,6 +284,9 @@ def trust(client, folder, upstream):
             SSL_CERT_FILE=folder / "ca.pem")
     listing("a file of certificates that is not there", 7, ["Check the path in SSL_CERT_FILE"],
             SSL_CERT_FILE=folder / "none.pem")
+    shaky = Tls(folder, upstream, breaks=2)
+    listing("connections that break while TLS is set up are made again", 0, ["the connection broke while TLS was set up"],
+            server=shaky, SSL_CERT_FILE=folder / "ca.pem")
     done = client.call("run", "toy.lua", "--yes", "--new", OPENAI_BASE_URL=f"https://localhost:{expired.port}/v1",
                        SSL_CERT_FILE=folder / "ca.pem")
     check("a run against an expired certificate ends before anything is sent", done.returncode == 7 and "expired" in done.stderr
