@@ -87,6 +87,17 @@ t.test("rows that are no examples lead to a recipe, whichever command meets them
   end)
 end)
 
+t.test("a plan without a key says that the run needs one, on stderr alone", function()
+  in_project(function(dir)
+    local r = ftrun(dir, {}, "plan", "toy.lua")
+    t.eq(r.code, 0)
+    t.has(r.err, "OPENAI_API_KEY is needed")
+    t.eq(ftrun(dir, { OPENAI_API_KEY = "k" }, "plan", "toy.lua").err, "")
+    t.eq(ftrun(dir, {}, "plan", "toy.lua", "--local").err, "")
+    t.eq(ftrun(dir, {}, "plan", "toy.lua", "--json").err, "")
+  end)
+end)
+
 t.test("a missing recipe and one with errors are exit code 3", function()
   in_project(function(dir)
     local r = ftrun(dir, {}, "--local", "nosuch.lua")

@@ -10,6 +10,21 @@ for name, text in pairs(docs.tables()) do
   end)
 end
 
+t.test("README has no line over 120 columns outside tables", function()
+  local n = 0
+  for line in fs.read(root .. "/README.md"):gmatch "([^\n]*)\n" do
+    n = n + 1
+    local columns = utf8.len(line)
+    t.ok(line:find "^|" or columns <= 120, ("line %d has %d columns: break it"):format(n, columns))
+  end
+end)
+
+t.test("README says at its beginning where runs lie", function()
+  local beginning = fs.read(root .. "/README.md"):match "^(.-)\n## "
+  t.has(beginning, "`./.ftrun`")
+  t.has(beginning, "FTRUN_DIR")
+end)
+
 t.test("the recipes in README are without errors", function()
   local recipe = require "ftrun.recipe"
   local dir <close> = t.folder()

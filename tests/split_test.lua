@@ -217,6 +217,10 @@ t.test("the command splits gzip files and standard input, and reports to people 
     local again = program.run(dir, {}, "split", "train.jsonl")
     t.eq(again.code, 2)
     t.has(again.err, "would be written over itself")
+    t.eq(program.run(dir, {}, "split", "a.jsonl", "--stratify-by", LABEL).err, "", "the same again replaces nothing")
+    local other = program.run(dir, {}, "split", "a.jsonl", "--seed", "7").err
+    t.has(other, "train.jsonl was there already and is replaced; --output-dir writes elsewhere")
+    t.has(other, "validation.jsonl was there already")
     t.eq(program.run(dir, {}, "split", "a.jsonl", "--validation", "1.5").code, 2)
     t.eq(program.run(dir, {}, "split", "none.jsonl").code, 11)
     t.eq(program.run(dir, {}, "split", "a.jsonl", "--group-by", "metadata.lw").code, 4)

@@ -144,7 +144,7 @@ local function extract(self, row, key)
   local e = o.recipe.extract
   local text = row[e.text]
   if not text or not text:find "%S" then
-    r.skipped = "no text"
+    r.skipped = "no " .. e.text
     return r
   end
   local pieces = cut.pieces(text, { limit = o.limit, measure = o.measure })

@@ -139,7 +139,7 @@ end
 ---@return string? message
 function M.row(line)
   local ok, message = dataset.check(line)
-  if not ok then return nil, message end
+  if not ok then return nil, "not JSON: " .. message end
   local pos = line:find("%S")
   if line:sub(pos, pos) ~= "{" then return nil, "expected a JSON object" end
   local row = {}

@@ -1,5 +1,6 @@
 --- Splits JSONL files into train and validation: rows stay as they are, byte by byte.
 local dataset = require "ft.dataset"
+local digest = require "ft.digest"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
 local splits = require "ftrun.split"
@@ -16,6 +17,16 @@ local TURN = 1000 -- rows between two turns of the loop
 ---@field seed integer
 ---@field dir string            takes train.jsonl and validation.jsonl
 ---@field on_progress fun(done: integer, total: integer)?  bytes
+
+-- The outputs that are there already, with their hashes.
+local function there(outputs)
+  local list = {}
+  for _, path in ipairs(outputs) do
+    local info = fs.stat(path)
+    list[path] = info and info.type == "file" and digest.sha256_file(path) or nil
+  end
+  return list
+end
 
 -- No output may be an input: it would be gone before it was read.
 local function check_outputs(paths, outputs)
@@ -84,6 +95,7 @@ end
 ---@field train { path: string, rows: integer, bytes: integer, sha256: string }
 ---@field validation table  the same
 ---@field strata { value: string, train: integer, validation: integer }[]?
+---@field replaced string[]  outputs that were there and were others
 ---@field lacking { field: string, rows: integer }[]  fields that some rows do not have
 
 --- Splits; nothing is written when a row cannot be read. Raises err "data", "system", "usage". Waits.
@@ -94,6 +106,7 @@ function M.run(paths, options)
   local outputs = { options.dir .. "/train.jsonl", options.dir .. "/validation.jsonl" }
   err.check("system", fs.mkdir(options.dir))
   check_outputs(paths, outputs)
+  local before = there(outputs)
   local split, fields = splits.new(options.rule, options.seed), splits.fields(options.rule)
   local faults, bad, first = {}, 0, nil
   local train, validation, count
@@ -119,8 +132,12 @@ function M.run(paths, options)
   local chosen = split.chosen()
   if chosen then train, validation = splits.move(outputs[1], outputs[2], chosen) end
   local function file(path, sum) return { path = path, rows = sum.lines, bytes = sum.bytes, sha256 = sum.sha256 } end
+  local replaced = {}
+  for i, sum in ipairs { train, validation } do
+    if before[outputs[i]] and before[outputs[i]] ~= sum.sha256 then replaced[#replaced + 1] = outputs[i] end
+  end
   return { rows = count, train = file(outputs[1], train), validation = file(outputs[2], validation),
-    strata = split.shares(), lacking = fields.lacking() }
+    replaced = replaced, strata = split.shares(), lacking = fields.lacking() }
 end
 
 return M

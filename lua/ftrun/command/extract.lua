@@ -100,6 +100,10 @@ function command.main(args, state)
   summary.type, summary.model, summary.usage, summary.output = "summary", id, out.usage, args.output
   summary.usd = prices.answers(provider, id, out.spent, loaded.prices)
   summary.seconds = math.floor((time.monotonic() - began) * 1000 + 0.5) / 1000
+  if summary.rows > 0 and summary.skipped == summary.rows then
+    log.warn(("no row was asked about; what is cut and asked is the column %s: extract.text names another")
+      :format(loaded.extract.text))
+  end
   if args.json then
     log.out(json.encode(summary) .. "\n")
   else

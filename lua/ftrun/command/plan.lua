@@ -9,6 +9,7 @@ local plan_text = require "ftrun.plan_text"
 local progress = require "ft.progress"
 local providers = require "ftrun.providers"
 local recipe = require "ftrun.recipe"
+local secrets = require "ft.secrets"
 
 local command = {}
 
@@ -31,6 +32,9 @@ function command.main(args)
     log.out(json.encode(made) .. "\n")
   else
     log.out(table.concat(plan_text.lines(made), "\n") .. "\n")
+    if provider == "openai" and not secrets.origin "OPENAI_API_KEY" then
+      log.info("To start it OPENAI_API_KEY is needed, in the environment or in .env; or try it with --local.")
+    end
   end
   return 0
 end

@@ -50,6 +50,9 @@ function command.main(args)
   for _, l in ipairs(made.lacking) do
     log.warn(("%s %s no %s"):format(amounts.count(l.rows, "row"), l.rows == 1 and "has" or "have", l.field))
   end
+  for _, path in ipairs(made.replaced) do
+    log.warn(("%s was there already and is replaced; --output-dir writes elsewhere"):format(path))
+  end
   if made.train.rows == 0 then log.warn("no row is left for training") end
   if args.json then
     log.out(json.encode { type = "summary", rows = made.rows, seed = args.seed, train = made.train,

@@ -50,7 +50,7 @@ errors.table = {
     meaning = "this provider does not train by that method", advice = "Choose another method or provider." },
   { code = "model_not_found", kind = "provider", reaction = "stop",
     meaning = "the model does not exist, or this key may not use it",
-    advice = "Check base_model; the model may have been shut down." },
+    advice = "Check its name (base_model, --model): ftrun models lists what is there. It may have been shut down." },
   { code = "server_error", kind = "network", reaction = "retry", meaning = "the provider has a fault",
     advice = "Run again later: it continues here." },
   { status = 401, kind = "setting", reaction = "stop", meaning = "the key was not accepted",
