@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -375,6 +376,19 @@ static int fs_realpath(lua_State *L) {
   return 1;
 }
 
+/* Who acts here: the process's user, not what the environment says. */
+static int fs_whoami(lua_State *L) {
+  char host[256] = "";
+  if (gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
+  const struct passwd *user = getpwuid(geteuid());
+  if (user) {
+    lua_pushfstring(L, "%s@%s", user->pw_name, host);
+  } else {
+    lua_pushfstring(L, "%d@%s", (int)geteuid(), host);
+  }
+  return 1;
+}
+
 /* The name becomes a Lua string before the folder is made: with no memory for it nobody could
  * remove the folder. */
 static int fs_temporary(lua_State *L) {
@@ -399,7 +413,7 @@ static const luaL_Reg functions[] = {
     {"read", fs_read},         {"write", fs_write},         {"append", fs_append},
     {"lock", fs_lock},         {"mkdir", fs_mkdir},         {"list", fs_list},
     {"stat", fs_stat},         {"rename", fs_rename},       {"remove", fs_remove},
-    {"realpath", fs_realpath}, {"temporary", fs_temporary}, {NULL, NULL},
+    {"realpath", fs_realpath}, {"temporary", fs_temporary}, {"whoami", fs_whoami}, {NULL, NULL},
 };
 
 static const luaL_Reg appender_methods[] = {

@@ -396,6 +396,11 @@ t.test("a model that passes its gate is promoted; past the gate only with --forc
     local result = program.result(r)
     t.eq({ env(), result.promoted.previous }, { result.model, "old" })
     t.has(ftrun(dir, {}, "promote").out, "as it was")
+    local record = result.promoted
+    local hash = require("ft.digest").sha256_file(result.dir:find "^/" and result.dir .. "/lock.json"
+      or dir .. "/" .. result.dir .. "/lock.json")
+    t.eq({ record.lock_sha256, record.gate.passed, #record.recipe_sha256 }, { hash, true, 64 })
+    t.has(ftrun(dir, {}, "status").out, "promoted          TOY_MODEL in ")
 
     r = ftrun(dir, {}, "--local", "--new", "strict.lua")
     t.eq(r.code, 13)
@@ -406,7 +411,10 @@ t.test("a model that passes its gate is promoted; past the gate only with --forc
     t.eq(env(), json.decode(r.out).model)
     t.ok(env() ~= result.model)
 
-    t.has(ftrun(dir, {}, "rollback").out, "TOY_MODEL in ")
+    r = ftrun(dir, {}, "rollback")
+    t.has(r.out, "TOY_MODEL in ")
+    t.has(r.out, "past the gate")
+    t.has(ftrun(dir, {}, "status").out, "; undone ")
     t.eq(env(), result.model)
     t.eq({ ftrun(dir, {}, "rollback").code, env() }, { 0, "old" })
     t.eq(ftrun(dir, {}, "rollback").code, 2)

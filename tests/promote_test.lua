@@ -11,7 +11,7 @@ local MODEL = "ft:gpt-4o-mini-2024-07-18:org:x:AbC123"
 
 local function recipe(path, o)
   o = o or {}
-  return { promote = { env_file = path, key = o.key or "OPENAI_MODEL" }, sha256 = ("a"):rep(64),
+  return { promote = { env_file = path, key = o.key or "OPENAI_MODEL" }, sha256 = ("a"):rep(64), path = "r.lua",
     overrides = o.given and { { "promote.env_file", path } } or {}, where = function() return "r.lua:9" end }
 end
 
@@ -23,7 +23,7 @@ local function in_folder(body)
   local _ <close> = setmetatable({}, { __close = function() runs.root = root end })
   body(dir, function(model, o)
     return promote.run { recipe = recipe(dir .. "/.env", { given = true }), run = "run-1", model = model or MODEL,
-      forced = o and o.forced, evaluation = { scores = { { name = "f1", base = { value = 0.1 }, tuned = { value = 0.9 },
+      forced = o and o.forced, lock_sha256 = ("b"):rep(64), evaluation = { compared = 20, scores = { { name = "f1", base = { value = 0.1 }, tuned = { value = 0.9 },
         verdict = "better" } } } }
   end)
 end
@@ -78,6 +78,9 @@ t.test("the record is there before the file is changed, with scores and what sto
       record.recipe_sha256, record.scores[1].tuned },
       { "promote", "run-1", MODEL, "old", "'old'", true, ("a"):rep(64), 0.9 })
     t.has(promote.line(record), "(before: old)")
+    t.ok(record.by:find "^[^@]+@." and record.ftrun and record.at, "who, with what, when")
+    t.eq({ record.recipe, record.rows, record.lock_sha256 }, { "r.lua", 20, ("b"):rep(64) })
+    t.eq(promote.when(record), record.at .. " by " .. record.by .. ", f1 0.900 on 20 rows, past the gate")
     t.eq(put().unchanged, true)
     t.eq(#promote.records(), 1)
   end)
@@ -98,6 +101,25 @@ t.test("promotions are undone newest first, each once, and not over somebody els
     promote.rollback()
     t.eq(fs.read(dir .. "/.env"), "OPENAI_MODEL=a\n")
     t.eq(t.raises("no promotion to undo", promote.rollback).kind, "usage")
+  end)
+end)
+
+t.test("what became of a run's promotion is known, also that it was undone, and its journal says so", function()
+  in_folder(function(dir, put)
+    t.eq(promote.of(promote.records(), "run-1"), nil)
+    assert(fs.mkdir(dir .. "/.ftrun/runs/run-1"))
+    assert(fs.write(dir .. "/.ftrun/runs/run-1/journal.jsonl", ""))
+    promote.tell(put())
+    local record, undone = promote.of(promote.records(), "run-1")
+    t.eq({ record.model, undone }, { MODEL })
+    promote.rollback()
+    record, undone = promote.of(promote.records(), "run-1")
+    t.eq({ record.model, undone.action, undone.run }, { MODEL, "rollback", "run-1" })
+    local phases = {}
+    for line in fs.read(dir .. "/.ftrun/runs/run-1/journal.jsonl"):gmatch "[^\n]+" do
+      phases[#phases + 1] = json.decode(line).phase
+    end
+    t.eq(phases, { "promote", "rollback" })
   end)
 end)
 

@@ -280,11 +280,22 @@ local function tell_report(c)
   end
 end
 
+-- The run's lock file; after a promotion the one that its record names.
+local function lock_of(c)
+  local path = c.dir .. "/lock.json"
+  local text = c.promote and fs.read(path)
+  if text then return text end
+  text = lockfile.text(c) .. "\n"
+  err.check("system", fs.write(path, text))
+  return text
+end
+
 --- Only a model that has passed its gate is put to use.
 phases[10] = { name = "promote", wanted = function(c)
   return c.recipe.promote ~= nil and c.gate ~= nil and c.gate.passed
 end, run = function(c)
-  return promote.run { recipe = c.recipe, run = c.summary.id, model = model_of(c), evaluation = c.evaluate }
+  return promote.run { recipe = c.recipe, run = c.summary.id, model = model_of(c), evaluation = c.evaluate,
+    gate = c.gate, lock_sha256 = digest.sha256(lock_of(c)) }
 end }
 
 --- Metrics file, model id, lock file: what a colleague needs. A job that did not succeed ends here
@@ -302,8 +313,7 @@ phases[11] = { name = "result", run = function(c)
   end
   err.check("system", fs.write(c.dir .. "/result.json", json.encode(result) .. "\n"))
   local lock = c.recipe.path:gsub("%.lua$", "") .. ".lock.json"
-  err.check("system", fs.write(c.dir .. "/lock.json", lockfile.text(c) .. "\n"))
-  local ok, message = fs.write(lock, lockfile.text(c) .. "\n")
+  local ok, message = fs.write(lock, lock_of(c))
   -- the model is paid for: a folder that cannot be written must not hide it
   if not ok then log.warn("the lock file could not be written: " .. message) end
   local last = c.trackers.past[#c.trackers.past]

@@ -1,13 +1,16 @@
 --- Puts a tuned model to use: its id becomes the value of one setting in a `.env` file, of which no other byte changes,
 --- and a line in promotions.jsonl says when, why, and what stood there before. The file's other values may be secrets:
 --- they stay in C.
+local amounts = require "ftrun.amounts"
 local docs = require "ftrun.docs"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
+local journal = require "ftrun.journal"
 local json = require "ftrun.json"
 local runs = require "ftrun.runs"
 local secrets = require "ft.secrets"
 local time = require "ft.time"
+local version = require "ft.version"
 
 local M = {}
 
@@ -20,10 +23,16 @@ local M = {}
 ---@field env_file string       absolute path
 ---@field previous string?      the value before; absent when there was none
 ---@field previous_raw string?  as it was written, with quotes
+---@field by string             who did it: user@host
+---@field ftrun string          version
 ---@field created boolean?      the file was not there before
 ---@field forced boolean?       although the gate was not passed
+---@field recipe string?        its file
 ---@field recipe_sha256 string?
+---@field lock_sha256 string?   of lock.json in the run's folder
+---@field rows integer?         that the scores are of
 ---@field scores table[]?
+---@field gate table?           the gate's decision
 ---@field of integer?           of a rollback: the line that it undoes
 
 local function records_path() return runs.root() .. "/promotions.jsonl" end
@@ -38,7 +47,7 @@ end
 
 -- A record is on disk before the file is changed: what was changed can always be undone.
 local function note(record)
-  record.at = time.iso8601(time.now())
+  record.at, record.by, record.ftrun = time.iso8601(time.now()), fs.whoami(), version
   err.check("system", fs.mkdir(runs.root()))
   local file = err.check("system", fs.append(records_path()))
   local _ <close> = setmetatable({}, { __close = function() file:close() end })
@@ -109,7 +118,8 @@ local function read(path, key)
 end
 
 --- Writes the model's id. Doing it again changes nothing.
----@param o { recipe: ftrun.Recipe, run: string, model: string, evaluation: ftrun.Evaluation?, forced: boolean? }
+---@param o { recipe: ftrun.Recipe, run: string, model: string, evaluation: ftrun.Evaluation?, forced: boolean?,
+---  gate: ftrun.gate.Decision?, lock_sha256: string? }
 ---@return ftrun.Promotion record  with `unchanged` when the id stood there already
 function M.run(o)
   local path, key = M.locate(o.recipe), o.recipe.promote.key
@@ -120,7 +130,8 @@ function M.run(o)
   local value, raw = read(path, key)
   local record = { action = "promote", run = o.run, model = o.model, key = key, env_file = path, previous = value,
     previous_raw = raw, created = not fs.stat(path) or nil, forced = o.forced or nil,
-    recipe_sha256 = o.recipe.sha256, scores = brief(o.evaluation) }
+    recipe = o.recipe.path, recipe_sha256 = o.recipe.sha256, lock_sha256 = o.lock_sha256,
+    rows = o.evaluation and o.evaluation.compared, scores = brief(o.evaluation), gate = o.gate }
   if value == o.model then
     record.unchanged = true
     return record
@@ -140,6 +151,7 @@ end
 
 --- Undoes the newest promotion that is not undone yet.
 ---@return ftrun.Promotion undone
+---@return ftrun.Promotion record
 function M.rollback()
   local _ <close> = runs.hold "promotions"
   local i, last = newest(M.records())
@@ -153,11 +165,48 @@ function M.rollback()
       value or "not set"), { where = last.env_file, advice = "Before the promotion it was "
       .. (last.previous or "not set") .. "; change the file by hand." })
   end
-  note { action = "rollback", of = i, key = last.key, env_file = last.env_file, model = last.previous }
+  local record = { action = "rollback", of = i, run = last.run, key = last.key, env_file = last.env_file,
+    model = last.previous }
+  note(record)
   err.check("system", secrets.write_setting(last.env_file, last.key, last.previous_raw))
   local info = last.created and fs.stat(last.env_file)
   if info and info.bytes == 0 then err.check("system", fs.remove(last.env_file)) end
-  return last
+  M.tell(record)
+  return last, record
+end
+
+--- Puts a promotion or rollback into its run's own journal as well, if the run is still there.
+---@param record ftrun.Promotion
+function M.tell(record)
+  local path = record.run and runs.dir(record.run) .. "/journal.jsonl"
+  if not (path and fs.stat(path)) then return end
+  local book <close> = journal.open(path)
+  book:done(record.action, record)
+end
+
+--- What became of a run's promotions: the newest one, and the rollback that undid it.
+---@param records ftrun.Promotion[]
+---@param run string
+---@return ftrun.Promotion? promoted
+---@return ftrun.Promotion? undone
+function M.of(records, run)
+  local promoted, at, undone
+  for i, r in ipairs(records) do
+    if r.action == "promote" and r.run == run then promoted, at, undone = r, i, nil end
+    if r.action == "rollback" and r.of == at then undone = r end
+  end
+  return promoted, undone
+end
+
+--- "2026-11-22T10:00:00Z by anna@desk, f1 0.965 on 20 rows".
+---@param record ftrun.Promotion
+---@return string
+function M.when(record)
+  local main = (record.scores or {})[1]
+  return table.concat({ record.at or "?", record.by and " by " .. record.by or "",
+    main and main.tuned and (", %s %.3f"):format(main.name, main.tuned) or "",
+    main and main.tuned and record.rows and " on " .. amounts.count(record.rows, "row") or "",
+    record.forced and ", past the gate" or "" })
 end
 
 --- "OPENAI_MODEL=ft:... in /path/.env (before: ...)".

@@ -1,4 +1,5 @@
 --- ftrun promote [RUN]: writes the model's id into the recipe's file of settings, if the gate lets it pass.
+local digest = require "ft.digest"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
 local gate = require "ftrun.gate"
@@ -23,6 +24,7 @@ end
 
 function command.main(args)
   local summary = measured.run(args.run)
+  local _ <close> = runs.hold(summary.identity)
   local recipe <close> = measured.recipe(summary)
   if not recipe.promote then
     err.raise("usage", summary.recipe .. " does not say where a model's id goes",
@@ -35,7 +37,9 @@ function command.main(args)
     for _, reason in ipairs(gate.reasons(decision)) do log.warn("gate " .. reason) end
   end
   local record = promote.run { recipe = recipe, run = summary.id, model = summary.model, evaluation = evaluation,
-    forced = not decision.passed }
+    forced = not decision.passed, gate = decision,
+    lock_sha256 = digest.sha256_file(runs.dir(summary.id) .. "/lock.json") }
+  if not record.unchanged then promote.tell(record) end
   if args.json then
     log.out(json.encode(record) .. "\n")
   elseif not args.quiet then

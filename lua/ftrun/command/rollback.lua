@@ -10,7 +10,8 @@ function command.main(args)
   if args.json then
     log.out(json.encode(undone) .. "\n")
   elseif not args.quiet then
-    log.out(("%s in %s is %s again\n"):format(undone.key, undone.env_file, undone.previous or "not set"))
+    log.out(("%s in %s is %s again\nundone: the promotion of %s\n"):format(undone.key, undone.env_file,
+      undone.previous or "not set", promote.when(undone)))
   end
   return 0
 end

@@ -2,6 +2,7 @@
 local json = require "ftrun.json"
 local log = require "ft.log"
 local meter = require "ftrun.meter"
+local promote = require "ftrun.promote"
 local runs = require "ftrun.runs"
 local target = require "ftrun.target"
 local time = require "ft.time"
@@ -18,6 +19,15 @@ local function text_of(rows)
   return table.concat(text, "\n")
 end
 
+-- Whether the model was put to use, and still is.
+local function promoted(summary)
+  local record, undone
+  if summary then record, undone = promote.of(promote.records(), summary.id) end
+  if not record then return nil end
+  return ("%s in %s, %s%s"):format(record.key, record.env_file, promote.when(record),
+    undone and ("; undone %s"):format(promote.when(undone)) or "")
+end
+
 local function lines(job, summary, rests)
   local function at(seconds) return seconds and time.iso8601(seconds) end
   local waiting = watch.waiting(job)
@@ -28,7 +38,7 @@ local function lines(job, summary, rests)
     { "base model", job.base_model }, { "model", job.model }, { "created", at(job.created_at) },
     { "finished", at(job.finished_at) }, { "estimated finish", at(job.estimated_finish) },
     { "trained", balance and meter.balance_line(balance):gsub("^trained ", "") },
-    { "error", job.error and job.error.message },
+    { "promoted", promoted(summary) }, { "error", job.error and job.error.message },
     { "folder", summary and runs.dir(summary.id) },
     { "training", rests and "rests while no process serves it" }, { "continue", rests and runs.command(summary) },
   }

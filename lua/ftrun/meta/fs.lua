@@ -99,6 +99,10 @@ function fs.remove(path, tree) end
 ---@return string? code
 function fs.realpath(path) end
 
+--- The process's user (its number, where it has no name) and this machine's name.
+---@return string  "user@host"
+function fs.whoami() end
+
 --- A new private folder below TMPDIR.
 ---@param prefix string
 ---@return string? path
