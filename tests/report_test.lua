@@ -68,6 +68,11 @@ local function full(dir, text)
         skipped = { { reason = text, count = 5, first = { text } } } },
       findings = { { code = text, severity = text, count = 2, first = { text }, message = text } } } },
     { phase = "gate", data = { passed = false, bars = { { passed = false, why = text } } } },
+    { phase = "promote", data = { action = "promote", at = "2026-11-22T06:00:09Z", by = text, key = text, model = text,
+      env_file = text, previous = text, recipe_sha256 = text, lock_sha256 = ("d"):rep(64), forced = true, rows = 9,
+      scores = { { name = "f1", tuned = 0.9 } } } },
+    { phase = "rollback", data = { action = "rollback", at = "2026-11-22T07:00:00Z", by = text, key = text,
+      env_file = text } },
     { phase = "watch", data = { id = text, model = text, state = "failed", created_at = 1795334858,
       finished_at = 1795334859, training_file = text, hyperparameters = { n_epochs = 3 } } })
   local steps = {}
@@ -79,10 +84,32 @@ local function full(dir, text)
   write(dir, "events.jsonl", { type = "message", level = "warn", message = text, created_at = 1795334858 },
     { type = "state", state = "running" })
   write(dir, "lock.json", { name = text, model = text })
-  write(dir, "evaluation.json", { rows = 10, compared = 9, problem = text,
+  local questions = {}
+  for i, expected in ipairs { '{"a":["' .. ("x"):rep(60) .. '"],"b":1}', "one two three", text } do
+    questions[i] = { messages = { { role = "user", content = "Question " .. i .. " " .. text },
+      { role = "assistant", content = expected } } }
+  end
+  write(dir, "validation.jsonl", table.unpack(questions))
+  local lines = {}
+  local rows = require("ftrun.evaluate.rows").read(dir .. "/validation.jsonl", { temperature = 0, seed = 42 })
+  for i, row in ipairs(rows) do
+    for k, model in ipairs { "base-" .. text, "tuned-" .. text } do
+      lines[#lines + 1] = { row = row.row, model = model, prompt_sha256 = row.prompt_sha256,
+        answer = k == 2 and (i == 2 and "one 2 three" or row.expected) or "wrong " .. text,
+        scores = { [text .. " " .. text] = k == 2 and i ~= 2 and 1 or 0 }, judged = { score = 0.5, reason = text } }
+    end
+  end
+  write(dir, "evaluation.jsonl", table.unpack(lines))
+  write(dir, "evaluation.json", { rows = 10, seed = 42,
+    confusion = { labels = { text, "b" }, base = { { 0, 1, 2 }, { 0, 0, 1 } }, tuned = { { 17, 3, 0 }, { 4, 0, 0 } } },
+    judge = { model = text, prompt = text, errors = 2, answered = 7, unreadable = { count = 1, why = text },
+      tokens = { prompt = 30, completion = 3 }, usd = 0.02 },
+    others = { { model = text, rows = 9, answered = 9, errors = 0, tokens = { prompt = 1, completion = 1 },
+      scores = { { name = text, base = { value = 0.4 }, tuned = { value = 0.45 }, difference = 0.05,
+        verdict = "cannot tell" } } } }, compared = 9, problem = text,
     unscorable = { count = 1, why = text, row = 3 },
-    models = { base = { model = text, title = text, answered = 9, errors = 1 },
-      tuned = { model = text, answered = 9, errors = 0 } },
+    models = { base = { model = "base-" .. text, title = text, answered = 9, errors = 1 },
+      tuned = { model = "tuned-" .. text, answered = 9, errors = 0 } },
     scores = { { name = text, path = text, base = { value = 0.4, p = 0.5, r = 0.3, n = 9 },
       tuned = { value = 0.9, n = 9 }, difference = 0.5, interval = { low = 0.2, high = 0.7 }, verdict = "better" } },
     tokens = { base = { prompt = 10, completion = 5 } }, latency = { base = { median = 0.5 } },
@@ -118,7 +145,7 @@ end)
 
 t.test("every part of a report may be missing, also all of them", function()
   local names = { "run.json", "result.json", "journal.jsonl", "metrics.jsonl", "events.jsonl", "lock.json",
-    "evaluation.json" }
+    "evaluation.json", "evaluation.jsonl", "validation.jsonl" }
   for i = 0, #names do
     local dir <close> = t.folder()
     full(dir.path)
@@ -256,4 +283,168 @@ t.test("elements take absent children, order their attributes and close themselv
   t.eq(html.text(h.p { id = "a", class = "b", nil, "x", false, { h.b "y<", nil, 3 } }),
     '<p class="b" id="a">x<b>y&lt;</b>3</p>')
   t.eq(html.text(h.meta { charset = "utf-8" }), '<meta charset="utf-8"/>')
+end)
+
+-- ---- texts of rows ----
+
+t.test("examples stand side by side, the worst first, and differences have signs of their own", function()
+  local dir <close> = t.folder()
+  full(dir.path)
+  local page = report.html(facts.read(dir.path))
+  t.has(page, "This page holds texts of 3 rows of the data")
+  local first, second = page:find("Row 2: ", 1, true), page:find("Row 1: ", 1, true)
+  t.ok(first and second and first < second, "the row with a wrong answer comes first")
+  t.has(page, "one <del>\u{2212} two</del> <ins>+ 2</ins> three")
+  t.has(page, "✓ as expected")
+  t.has(page, "judge: 0.500 – plain")
+end)
+
+t.test("without texts a report holds none of the rows, and does not say that it does", function()
+  local dir <close> = t.folder()
+  full(dir.path)
+  local page = report.html(facts.read(dir.path, { texts = false }))
+  for _, text in ipairs { "Question 1", "one two three", "wrong plain", "This page holds texts" } do
+    t.eq(page:find(text, 1, true), nil, text)
+  end
+  t.has(page, "Confusion matrix")
+end)
+
+t.test("JSON is held against JSON line by line, whatever stands behind a line", function()
+  local marked = require "ftrun.report.marked"
+  local expected = '{"list":["' .. ("я"):rep(30) .. '","two"],"n":12345678901234,"e":[],"o":{"k":null}}'
+  t.eq(marked.lines(expected), { "{", '  "list": [', '    "' .. ("я"):rep(30) .. '",', '    "two"', "  ],",
+    '  "n": 12345678901234,', '  "e": [],', '  "o": {"k": null}', "}" })
+  t.eq(marked.lines "text", nil)
+  t.eq(marked.lines '"text"', nil)
+  local text = html.text((marked.answer(expected, (expected:gsub(',"two"', "")))))
+  t.has(text, "<del>\u{2212} &quot;two&quot;</del>")
+  t.eq(text:find("<ins>", 1, true), nil, "the comma that is gone is no difference")
+  local _, same = marked.answer(expected, (expected:gsub(":", ": ")))
+  t.ok(same)
+  t.has(html.text((marked.answer("a", ""))), "an empty answer")
+end)
+
+t.test("an answer of any length stays a short piece of the page", function()
+  local marked = require "ftrun.report.marked"
+  local items, other = {}, {}
+  for i = 1, 3000 do items[i], other[i] = ('"item %d"'):format(i), ('"other %d"'):format(i) end
+  local a, b = "[" .. table.concat(items, ",") .. "]", "[" .. table.concat(other, ",") .. "]"
+  t.ok(#html.text((marked.answer(a, b))) < 10000)
+  t.ok(#html.text((marked.answer(a:gsub('[%[%]"]', ""), b:gsub('[%[%]"]', "")))) < 20000)
+  t.ok(#html.text(marked.expected(a)) < 10000)
+end)
+
+t.test("a confusion matrix says what is right without colour; many labels become a list of mistakes", function()
+  local confusion = require "ftrun.report.confusion"
+  local c = { labels = { "так", "ні" }, base = { { 0, 0, 5 }, { 0, 0, 5 } }, tuned = { { 4, 1, 0 }, { 2, 3, 0 } } }
+  local text = html.text(confusion.part(c))
+  t.has(text, "✓ 4")
+  t.has(text, ">other<")
+  t.eq(confusion.lines(c), { "tuned: expected labels down, answers across", "                      так         ні",
+    "  так                   4          1", "  ні                    2          3" })
+  local many = { labels = {}, base = {} }
+  for i = 1, 13 do
+    many.labels[i], many.base[i] = "label " .. i, {}
+    for k = 1, 14 do many.base[i][k] = i == k and 9 or 0 end
+  end
+  many.base[3][7] = 5
+  t.has(html.text(confusion.part(many)), "The most frequent mistakes among 13 labels")
+  t.eq(confusion.lines(many), { "most frequent mistakes:", "  label 7 for label 3: 5 times" })
+  for _, broken in ipairs { {}, { labels = { "a" }, base = {} }, { labels = { "a" }, base = { 1 } },
+    { labels = {} } } do
+    t.eq(confusion.part(broken), nil)
+  end
+end)
+
+t.test("further models, the judge and what became of the model are in the report", function()
+  local dir <close> = t.folder()
+  full(dir.path)
+  local page = report.html(facts.read(dir.path))
+  for _, text in ipairs { "A further model: ", "0.450 against 0.400 of base: cannot tell", "What the judge is told",
+    "but 2 answers, about which it could not be asked; 1 of its answers held no grade", "put to use past the gate",
+    "taken back", ("d"):rep(64), "2026-11-22 06:00:09 UTC by plain" } do t.has(page, text) end
+end)
+
+-- ---- for everybody ----
+
+-- Relative luminance and contrast as WCAG 2.2 defines them.
+local function luminance(colour)
+  local sum = 0
+  for i, share in ipairs { 0.2126, 0.7152, 0.0722 } do
+    local c = tonumber(colour:sub(2 * i, 2 * i + 1), 16) / 255
+    sum = sum + share * (c <= 0.04045 and c / 12.92 or ((c + 0.055) / 1.055) ^ 2.4)
+  end
+  return sum
+end
+
+local function contrast(a, b)
+  local x, y = luminance(a), luminance(b)
+  return (math.max(x, y) + 0.05) / (math.min(x, y) + 0.05)
+end
+
+t.test("every pair of colours has the contrast that WCAG AA asks for, in the light and in the dark", function()
+  t.ok(math.abs(contrast("#ffffff", "#000000") - 21) < 1e-9)
+  local style = require "ftrun.report.style"
+  local modes, used = {}, { paper = true }
+  for block in style:gmatch ":root (%b{})" do
+    local colours = setmetatable({}, { __index = modes[1] })
+    for name, value in block:gmatch "%-%-(%w+): (#%x%x%x%x%x%x)" do colours[name] = value end
+    modes[#modes + 1] = colours
+  end
+  t.eq(#modes, 2)
+  -- texts on what they stand on: 4.5; lines that carry meaning: 3
+  local TEXTS = { paper = { "ink", "soft", "train", "valid", "good", "bad" }, shade = { "ink", "soft", "good", "bad" },
+    del = { "ink" }, ins = { "ink" } }
+  local LINES = { paper = { "train", "valid", "good", "bad" }, del = { "bad" }, ins = { "good" } }
+  for _, colours in ipairs(modes) do
+    for least, pairs_of in pairs { [4.5] = TEXTS, [3] = LINES } do
+      for ground, list in pairs(pairs_of) do
+        used[ground] = true
+        for _, name in ipairs(list) do
+          used[name] = true
+          local got = contrast(colours[name], colours[ground])
+          t.ok(got >= least, ("%s on %s: %.2f"):format(name, ground, got))
+        end
+      end
+    end
+  end
+  used.rule = true -- hairlines between rows that say nothing
+  for name in pairs(modes[1]) do t.ok(used[name], "no contrast is known of " .. name) end
+  local rest = style:gsub(":root %b{}", "")
+  t.eq(rest:find "#%x%x%x", nil, "a colour that is no variable")
+end)
+
+t.test("all of a report is within reach of the keyboard, and named for who hears it", function()
+  local dir <close> = t.folder()
+  full(dir.path)
+  local page = report.html(facts.read(dir.path))
+  t.has(page, '<html lang="en">')
+  t.eq(page:find 'tabindex="[^0]', nil)
+  for region in page:gmatch '<div[^>]*class="scroll"[^>]*>' do
+    t.has(region, 'tabindex="0"')
+    t.has(region, 'role="region"')
+    t.ok(region:find 'aria%-label="[^"]+"', region)
+  end
+  for inside in page:gmatch "<details[^>]*>(.-)</details>" do t.ok(inside:find "^<summary>", inside:sub(1, 60)) end
+  for svg in page:gmatch "<svg.-</svg>" do t.ok(svg:find "<title[^>]*>%S" and svg:find "<desc[^>]*>%S") end
+end)
+
+t.test("a report on a terminal keeps to 80 columns, and tells of scores, matrix, gate and promotion", function()
+  local dir <close> = t.folder()
+  full(dir.path)
+  local e = json.decode(fs.read(dir.path .. "/evaluation.json"))
+  for _, name in ipairs { "base", "tuned" } do e.models[name].earlier, e.models[name].batch = 0, 0 end
+  e.tokens.tuned, e.problem = { prompt = 5, completion = 5 }, nil
+  write(dir.path, "evaluation.json", e)
+  local wrap, all = require "ftrun.wrap", {}
+  for _, line in ipairs(brief.lines(facts.read(dir.path))) do
+    for part in (wrap.text(line, 80) .. "\n"):gmatch "(.-)\n" do
+      t.ok((utf8.len(part) or #part) <= 80, part)
+      all[#all + 1] = part
+    end
+  end
+  local text = table.concat(all, "\n")
+  for _, what in ipairs { "loss             2.0000 → ", "tuned: expected labels down", "gate not passed  plain",
+    "promoted ", "taken back ", "further model    plain: plain 0.450, perhaps no better than base",
+    "findings         2 plain (plain)", "left out         5 plain" } do t.has(text, what) end
 end)

@@ -259,7 +259,8 @@ return {
     name = "report", does = "Write a run, or two beside each other, as one HTML file.",
     args = { { "run", RUN[2] .. "; two are compared", optional = true, many = true } },
     options = { { "--output -o", "where to write; default: report.html in the run's folder", args = "<file>" },
-      { "--text", "show it in brief here, and write nothing" }, JSON, QUIET },
+      { "--text", "show it in brief here, and write nothing" },
+      { "--no-texts", "leave out the examples, which hold texts of rows" }, JSON, QUIET },
     example = "ftrun report legal-extraction -o report.html",
   },
   {

@@ -1,8 +1,10 @@
 --- A run as one HTML file that needs nothing else: no script, no network, no font. Made from the run's folder alone,
 --- the same bytes for the same files.
+local amounts = require "ftrun.amounts"
 local compare = require "ftrun.report.compare"
 local curves = require "ftrun.report.curves"
 local err = require "ftrun.err"
+local examples = require "ftrun.report.examples"
 local facts = require "ftrun.report.facts"
 local fs = require "ft.fs"
 local html = require "ftrun.html"
@@ -35,6 +37,9 @@ local function headline(f)
   local wrong = f.result and f.result.error or job.error
   local shutdown = f.plan and f.plan.shutdown
   return h.header { h.h1(name),
+    #f.examples > 0 and h.p { class = "notice mild",
+      ("This page holds texts of %s of the data, and what models answered. "):format(amounts.count(#f.examples, "row")),
+      "Without them: ", h.code("ftrun report " .. (f.run.id or "RUN") .. " --no-texts") },
     h.p { class = "lead", h.span { class = mark[2], mark[1] .. state },
       base and { provider == "local" and " · in place of " or " · tuned from ", base } },
     scores.sentence(f.evaluation) and h.p(scores.sentence(f.evaluation)),
@@ -83,8 +88,8 @@ end
 ---@return string
 function M.html(f)
   local body = {}
-  for i, part in ipairs { scores.section, curves.section, sections.money, sections.data, sections.settings, lock,
-    events } do
+  for i, part in ipairs { scores.section, examples.section, curves.section, sections.money, sections.data,
+    sections.settings, lock, events } do
     body[i] = part(f) or false
   end
   return M.page(facts.name(f) .. ": " .. facts.state(f), { headline(f), h.main(body) })
@@ -109,10 +114,11 @@ end
 --- Writes report.html in a run's folder. Raises err "system".
 ---@param dir string
 ---@param output string?  another place
+---@param o { texts: boolean? }?  as for facts.read
 ---@return string path
-function M.write(dir, output)
+function M.write(dir, output, o)
   local path = output or dir .. "/report.html"
-  err.check("system", fs.write(path, M.html(facts.read(dir))))
+  err.check("system", fs.write(path, M.html(facts.read(dir, o))))
   return path
 end
 
@@ -122,7 +128,8 @@ end
 ---@return string path
 function M.write_pair(dirs, output)
   local path = output or ("%s/with-%s.html"):format(dirs[1], dirs[2]:match "[^/]*$")
-  err.check("system", fs.write(path, M.page(compare.parts(facts.read(dirs[1]), facts.read(dirs[2])))))
+  err.check("system", fs.write(path, M.page(compare.parts(facts.read(dirs[1], { texts = false }),
+    facts.read(dirs[2], { texts = false })))))
   return path
 end
 

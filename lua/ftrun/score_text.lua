@@ -1,6 +1,7 @@
 --- The table of scores for a person, in at most 80 columns.
 local amounts = require "ftrun.amounts"
 local bootstrap = require "ftrun.bootstrap"
+local confusion = require "ftrun.report.confusion"
 
 local M = {}
 
@@ -24,8 +25,9 @@ local function interval(s)
 end
 
 --- "f1 elements[].number", as far as it is needed to tell scores apart.
-local function title(s)
-  return s.path and "  " .. s.path or s.name
+local function title(s, before)
+  if not s.path then return s.name end
+  return before == s.name and "  " .. s.path or s.name .. " " .. s.path
 end
 
 -- Cost and latency of two models below their scores.
@@ -55,8 +57,8 @@ function M.table(scores, rows, names, sides)
   local two = names[2] ~= nil
   local lines = { ("%s%6s%s"):format(padded(("score on %s"):format(amounts.count(rows, "row")), NAME),
     names[1]:sub(1, 6), two and (" %6s  %s"):format(names[2]:sub(1, 6), "difference [95 %]") or "") }
-  for _, s in ipairs(scores) do
-    lines[#lines + 1] = padded(title(s), NAME) .. number(s.base)
+  for i, s in ipairs(scores) do
+    lines[#lines + 1] = padded(title(s, i > 1 and scores[i - 1].name), NAME) .. number(s.base)
       .. (two and (" %s  %s %s"):format(number(s.tuned), padded(interval(s), 23), s.verdict) or "")
   end
   for _, line in ipairs(costs(sides)) do lines[#lines + 1] = line end
@@ -120,6 +122,7 @@ function M.lines(e)
         e.data and "A" or e.models.base.title, bootstrap.sentence(s.verdict, e.compared), s.name)
     end
   end
+  for _, line in ipairs(confusion.lines(e.confusion)) do lines[#lines + 1] = line end
   for _, other in ipairs(e.others) do
     lines[#lines + 1] = ("%s in place of %s:"):format(other.model, e.data and "B" or "the tuned model")
     for _, line in ipairs(M.table(other.scores, other.rows, { first, "other" },

@@ -21,11 +21,14 @@ function command.main(args)
   if args.text or not args.json and log.is_terminal "stdout" then
     for i, dir in ipairs(dirs) do
       if i > 1 then log.out "\n" end
-      for _, line in ipairs(brief.lines(facts.read(dir))) do log.out(wrap.text(line, wrap.width "stdout") .. "\n") end
+      for _, line in ipairs(brief.lines(facts.read(dir, { texts = false }))) do
+        log.out(wrap.text(line, wrap.width "stdout") .. "\n")
+      end
     end
   end
   if args.text then return 0 end
-  local path = dirs[2] and report.write_pair(dirs, args.output) or report.write(dirs[1], args.output)
+  local path = dirs[2] and report.write_pair(dirs, args.output)
+    or report.write(dirs[1], args.output, { texts = not args.no_texts })
   log.out(args.json and json.encode { type = "report", run = ids[1], with = ids[2], path = path } .. "\n"
     or path .. "\n")
   return 0

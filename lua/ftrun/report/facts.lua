@@ -1,5 +1,6 @@
 --- What a run's folder knows, read from its files alone; every file may be missing, and one that a crash cut off counts
 --- as far as it goes.
+local examples = require "ftrun.report.examples"
 local fs = require "ft.fs"
 local journal = require "ftrun.journal"
 local json = require "ftrun.json"
@@ -23,6 +24,8 @@ local MAX_ROWS, MAX_EVENTS = 20000, 300
 ---@field events table[]      messages of the provider, the newest ones when there are many
 ---@field older integer       messages that were left out
 ---@field evaluation table?   evaluation.json
+---@field examples ftrun.report.Example[]  none where texts are not wanted
+---@field promotions ftrun.Promotion[]     of the run's journal, with rollbacks, oldest first
 ---@field lock string?        lock.json as it stands
 
 local function object(path)
@@ -58,8 +61,9 @@ end
 
 --- Reads a run's folder.
 ---@param dir string
+---@param o { texts: boolean? }?  texts: false leaves out all texts of rows
 ---@return ftrun.Report.Facts
-function M.read(dir)
+function M.read(dir, o)
   local records = journal.read(dir .. "/journal.jsonl")
   local function phase(name)
     for i = #records, 1, -1 do
@@ -69,6 +73,13 @@ function M.read(dir)
   local f = { dir = dir, run = object(dir .. "/run.json") or {}, result = object(dir .. "/result.json"),
     prepared = phase "prepare", plan = phase "plan", created = phase "create", job = phase "watch", gate = phase "gate",
     evaluation = object(dir .. "/evaluation.json"), lock = fs.read(dir .. "/lock.json") }
+  f.promotions = {}
+  for _, r in ipairs(records) do
+    if (r.phase == "promote" or r.phase == "rollback") and type(r.data) == "table" and not r.data.unchanged then
+      f.promotions[#f.promotions + 1] = r.data
+    end
+  end
+  f.examples = f.evaluation and not (o and o.texts == false) and examples.choose(dir, f.evaluation) or {}
   f.metrics, f.every = metrics(fs.read(dir .. "/metrics.jsonl", MAX_BYTES) or "")
   f.events, f.older = events(fs.read(dir .. "/events.jsonl", MAX_BYTES) or "")
   return f

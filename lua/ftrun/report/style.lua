@@ -1,10 +1,11 @@
 --- The style of a report: one column, type sizes in steps, figures of one width; light, dark and on paper.
 return [[
 :root { --paper: #fffefb; --ink: #1c1c1a; --soft: #5a5a55; --rule: #dcdad3; --shade: #f4f2ec;
-  --train: #2f55a4; --valid: #a8400c; --good: #1d6b37; --bad: #a3201d; color-scheme: light dark; }
+  --train: #2f55a4; --valid: #a8400c; --good: #1d6b37; --bad: #a3201d; --del: #fbe4df; --ins: #dfeedd;
+  color-scheme: light dark; }
 @media screen and (prefers-color-scheme: dark) {
   :root { --paper: #17181a; --ink: #e8e6e1; --soft: #a9a8a2; --rule: #3a3b3d; --shade: #212224;
-    --train: #93b4f5; --valid: #f0a36a; --good: #7fce97; --bad: #f59a92; }
+    --train: #93b4f5; --valid: #f0a36a; --good: #7fce97; --bad: #f59a92; --del: #45211e; --ins: #1d3a26; }
 }
 * { box-sizing: border-box; }
 html { background: var(--paper); color: var(--ink); font: 1rem/1.5 system-ui, "Noto Sans", "DejaVu Sans", sans-serif;
@@ -41,6 +42,7 @@ thead th { color: var(--soft); font-size: .875rem; vertical-align: bottom; }
 .half { width: auto; min-width: min(100%, 26rem); }
 td.bar { width: 50%; padding-right: 0; }
 td.bar span { display: block; height: .7rem; background: var(--train); min-width: 1px; }
+.pair > .scroll { margin-top: 0; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 1.5rem; }
 figure { margin: 0; min-width: 0; }
 figcaption { font-size: .9375rem; } figcaption b { color: var(--ink); font-weight: 650; }
@@ -63,6 +65,18 @@ details { margin: .8rem 0; }
 summary { cursor: pointer; padding: .3rem 0; color: var(--soft); } details[open] > summary { color: var(--ink); }
 pre { background: var(--shade); padding: .9rem; margin: .3rem 0; overflow-x: auto; white-space: pre-wrap;
   overflow-wrap: anywhere; line-height: 1.45; }
+del, ins { text-decoration: none; border-radius: 2px; padding: 0 .15em; color: var(--ink);
+  box-decoration-break: clone; -webkit-box-decoration-break: clone; }
+del { background: var(--del); border-bottom: 1px dashed var(--bad); }
+ins { background: var(--ins); border-bottom: 1px solid var(--good); }
+.example { border-top: 1px solid var(--rule); margin: 0; } .example:last-child { border-bottom: 1px solid var(--rule); }
+.example summary { padding: .5rem 0; } .example .question { font-size: .9375rem; max-width: none; }
+.triple { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr)); gap: .4rem 1rem;
+  margin-bottom: 1rem; }
+.triple pre { font-size: .75rem; padding: .6rem .7rem; } .triple p { margin: .3rem 0; }
+.text { overflow-wrap: anywhere; } .same { color: var(--soft); }
+.matrix { width: auto; } .matrix td, .matrix thead th { min-width: 3.5rem; }
+.matrix .hit { font-weight: 650; background: var(--shade); } .matrix .miss { text-decoration: underline dotted; }
 ul.bars { list-style: none; margin: 0; padding: 0; }
 ol.events { list-style: none; margin: 0; padding: 0; }
 ol.events li { display: grid; grid-template-columns: 11.5rem 1fr; gap: 0 1rem; padding: .2rem 0;
@@ -77,7 +91,7 @@ footer { margin-top: 3rem; padding-top: .7rem; border-top: 1px solid var(--rule)
   table { font-size: .8125rem; } th, td { padding-right: .5rem; } .interval { white-space: normal; }
   thead th, td .under, th .under { font-size: .75rem; } .interval { min-width: 3rem; }
   .path { display: block; overflow-wrap: anywhere; min-width: 5rem; font-size: .75rem; }
-  .under.path { min-width: 6.5rem; }
+  .under.path { min-width: 6.5rem; } .model { min-width: 5.2rem; font-size: .75rem; }
   caption span { display: block; max-width: calc(100vw - 2.5rem); }
   ol.events li { grid-template-columns: 1fr; padding: .35rem 0; }
 }

@@ -43,8 +43,9 @@ function M.new(spec, expected)
   end
 
   function scorer.names()
-    local list = { { name = "accuracy" }, { name = "f1" }, { name = "precision" }, { name = "recall" } }
+    local list = { { name = "accuracy" }, { name = "f1" } }
     for _, label in ipairs(labels) do list[#list + 1] = { name = "f1", path = label } end
+    list[n + 3], list[n + 4] = { name = "precision" }, { name = "recall" }
     return list
   end
 
@@ -62,11 +63,11 @@ function M.new(spec, expected)
       right = right + hits
       local of = { p = ratio(hits, found), r = ratio(hits, wanted), f1 = ratio(2 * hits, found + wanted) }
       of.value = of.f1
-      list[4 + i] = found + wanted > 0 and of or false
-      if list[4 + i] then used, p, r, f1 = used + 1, p + of.p, r + of.r, f1 + of.f1 end
+      list[2 + i] = found + wanted > 0 and of or false
+      if list[2 + i] then used, p, r, f1 = used + 1, p + of.p, r + of.r, f1 + of.f1 end
     end
     local function mean(sum) return { value = ratio(sum, used) } end
-    list[1], list[2], list[3], list[4] = { value = right / rows }, mean(f1), mean(p), mean(r)
+    list[1], list[2], list[n + 3], list[n + 4] = { value = right / rows }, mean(f1), mean(p), mean(r)
     return list
   end
 
