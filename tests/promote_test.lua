@@ -23,7 +23,8 @@ local function in_folder(body)
   local _ <close> = setmetatable({}, { __close = function() runs.root = root end })
   body(dir, function(model, o)
     return promote.run { recipe = recipe(dir .. "/.env", { given = true }), run = "run-1", model = model or MODEL,
-      forced = o and o.forced, lock_sha256 = ("b"):rep(64), evaluation = { compared = 20, scores = { { name = "f1", base = { value = 0.1 }, tuned = { value = 0.9 },
+      forced = o and o.forced, lock_sha256 = ("b"):rep(64),
+      evaluation = { compared = 20, scores = { { name = "f1", base = { value = 0.1 }, tuned = { value = 0.9 },
         verdict = "better" } } } }
   end)
 end
