@@ -79,6 +79,20 @@ t.test("a recipe with errors, one with a hook that fails and one whose rows are 
   end)
 end)
 
+t.test("ready-made files that are not made yet are no fault of the recipe, wrong rows in them are", function()
+  local dir <close> = t.folder()
+  assert(fs.write(dir.path .. "/files.lua", [[return ft.recipe { name = "files", base_model = "gpt-4o-mini-2024-07-18",
+    dataset = ft.files { train = "made.jsonl" } }]]))
+  local r = ftrun(dir.path, {}, "test", "files.lua")
+  t.eq(r.code, 0, r.err)
+  t.has(r.out, "skipped  files.lua: made.jsonl is not there (yet)")
+  t.eq(ftrun(dir.path, {}, "test", "--strict", "files.lua").code, 15)
+  assert(fs.write(dir.path .. "/made.jsonl", '{"messages":[],}\n'))
+  r = ftrun(dir.path, {}, "test", "files.lua")
+  t.eq(r.code, 15)
+  t.has(r.out, "not JSON: ")
+end)
+
 t.test("a query without a database is skipped with the reason, or takes rows of a file; nothing is promoted", function()
   in_project(function(dir)
     local text = program.RECIPE:gsub('ft.jsonl {\n    path = "rows.jsonl",',

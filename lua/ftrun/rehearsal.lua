@@ -9,6 +9,7 @@ local recipe = require "ftrun.recipe"
 local run = require "ftrun.run"
 local runs = require "ftrun.runs"
 local secrets = require "ft.secrets"
+local source = require "ftrun.source"
 local target = require "ftrun.target"
 local time = require "ft.time"
 
@@ -79,6 +80,9 @@ local function find_rows(loaded, data)
   local d = loaded.dataset
   if d.kind == "files" and recipe.is_file_id(d.train) then
     return nil, "its training file is at the provider, and cannot be read here"
+  end
+  if d.kind == "files" and not fs.stat(source.resolve(loaded, d.train)) then
+    return nil, ("%s is not there (yet)"):format(d.train)
   end
   if d.kind ~= "postgres" then return nil end
   local sample = data or loaded.path:gsub("%.lua$", "") .. ".sample.jsonl"

@@ -41,7 +41,9 @@ end
 local function number(v) return v and ("%.3f"):format(v) or "-" end
 
 local function row_of(r, score, usd)
-  local state = r.state == "open" and "open: " .. r.phase or r.state
+  local state = r.state
+  -- once the job is made, what goes on is its training
+  if state == "open" then state = "open: " .. (r.phase == "create" and "training" or r.phase) end
   score = score or {}
   return { r.id, state, score.name or "-", number(score.base), number(score.tuned), score.verdict or "-",
     r.provider == "local" and "free" or usd and amounts.usd(usd) or "-" }

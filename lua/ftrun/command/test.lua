@@ -57,13 +57,13 @@ function command.main(args)
   progress.disable()
   local recipes = #(args.recipe or {}) > 0 and args.recipe or all_recipes()
   local counts = { ok = 0, failed = 0, skipped = 0 }
+  local _ <close> = setmetatable({}, { __close = function() log.level(args.quiet and "warn" or "info") end })
   log.level "error" -- warnings of a run that is none would only be in the way
   for _, path in ipairs(recipes) do
     local r = rehearsal.of(path, { data = args.data, limit = args.limit, set = args.set })
     counts[r.result] = counts[r.result] + 1
     if args.json then print_json(r) elseif not args.quiet or r.result == "failed" then print_one(r) end
   end
-  log.level(args.quiet and "warn" or "info")
   if args.json then
     log.out(json.encode { type = "summary", recipes = #recipes, ok = counts.ok, failed = counts.failed,
       skipped = counts.skipped } .. "\n")

@@ -166,6 +166,7 @@ end
 ---@return ftrun.Finding
 function M.finding(code, path, detail)
   local row = M.all[code]
+  if code == "syntax" and detail then detail = row.what .. ": " .. detail end
   return { code = code, severity = row.severity, path = path or "", fixable = row.fixable,
     message = (detail or row.what) .. "; " .. row.mend }
 end
