@@ -448,3 +448,14 @@ t.test("a report on a terminal keeps to 80 columns, and tells of scores, matrix,
     "promoted ", "taken back ", "further model    plain: plain 0.450, perhaps no better than base",
     "findings         2 plain (plain)", "left out         5 plain" } do t.has(text, what) end
 end)
+
+t.test("a cancelled run says why, and claims no epochs that it did not train", function()
+  local dir <close> = t.folder()
+  write(dir.path, "journal.jsonl", { phase = "plan", data = { cost = { epochs = { min = 3, max = 3, likely = 3 } } } },
+    { intent = "cancel", data = { reason = "the loss explodes" } },
+    { phase = "watch", data = { state = "cancelled", hyperparameters = { n_epochs = 3 } } })
+  local f = facts.read(dir.path)
+  t.has(report.html(f), "The recipe cancelled it: the loss explodes")
+  t.has(table.concat(brief.lines(f), "\n"), "cancelled        the loss explodes")
+  t.has(report.html(f), '<th scope="row">Epochs</th><td class="n">3</td><td class="n">–</td>')
+end)

@@ -217,7 +217,7 @@ end
 local function judge(o, kept, scorer, models, rows, settings)
   if not scorer.ask then return nil end
   if o.provider.name == "local" then
-    err.raise("recipe", "evaluate.score: the local learner cannot judge answers, and nothing else does with --local",
+    err.raise("recipe", "evaluate.score: the local learner cannot judge answers",
       { advice = "Use another score to try the recipe: ftrun eval --score token_f1" })
   end
   local list = {}

@@ -44,6 +44,7 @@ local function headline(f)
       base and { provider == "local" and " · in place of " or " · tuned from ", base } },
     scores.sentence(f.evaluation) and h.p(scores.sentence(f.evaluation)),
     type(wrong) == "table" and h.p { class = "notice", wrong.message or wrong.code or "the job has failed" },
+    f.cancelled and state == "cancelled" and h.p { class = "notice", "The recipe cancelled it: ", f.cancelled },
     provider == "local" and h.p { class = "notice mild",
       "Trained by ftrun's local learner, a small model of its own. It is not ", base or "the base model", "." },
     sections.list({ { "Model", model and h.span { class = "hash", model } }, { "Base model", base },

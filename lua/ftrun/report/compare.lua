@@ -94,10 +94,13 @@ local function scores(a, b)
   if #order == 0 then return nil end
   local rows = {}
   for i, name in ipairs(order) do rows[i] = row(name, by[name][1], by[name][2]) end
-  local function asked(f) return f.evaluation and f.evaluation.compared or f.evaluation and f.evaluation.rows or 0 end
+  local function asked(f)
+    return f.evaluation and "was asked " .. amounts.count(f.evaluation.compared or f.evaluation.rows or 0, "row")
+      or "was not measured"
+  end
   return h.section { h.h2 "Scores of the tuned models", h.p { class = "soft",
-    ("A was asked %s, B %s. Without the same rows the numbers cannot be compared; see the hashes above."):format(
-      amounts.count(asked(a), "row"), amounts.count(asked(b), "row")) },
+    ("A %s, B %s. Without the same rows the numbers cannot be compared: the hashes below tell."):format(asked(a),
+      asked(b)) },
     h.table { columns "Score", h.tbody(rows) } }
 end
 

@@ -24,6 +24,7 @@ local MAX_ROWS, MAX_EVENTS = 20000, 300
 ---@field events table[]      messages of the provider, the newest ones when there are many
 ---@field older integer       messages that were left out
 ---@field evaluation table?   evaluation.json
+---@field cancelled string?    why the recipe's hook had the job cancelled
 ---@field examples ftrun.report.Example[]  none where texts are not wanted
 ---@field promotions ftrun.Promotion[]     of the run's journal, with rollbacks, oldest first
 ---@field lock string?        lock.json as it stands
@@ -75,6 +76,7 @@ function M.read(dir, o)
     evaluation = object(dir .. "/evaluation.json"), lock = fs.read(dir .. "/lock.json") }
   f.promotions = {}
   for _, r in ipairs(records) do
+    if r.intent == "cancel" and type(r.data) == "table" then f.cancelled = r.data.reason end
     if (r.phase == "promote" or r.phase == "rollback") and type(r.data) == "table" and not r.data.unchanged then
       f.promotions[#f.promotions + 1] = r.data
     end

@@ -2,6 +2,7 @@
 --- say.
 local amounts = require "ftrun.amounts"
 local budget = require "ftrun.budget"
+local facts = require "ftrun.report.facts"
 local h = require("ftrun.html").h
 
 local M = {}
@@ -40,7 +41,9 @@ function M.money(f)
   c, used = c or {}, used or {}
   local rows = {}
   local n = f.job and f.job.hyperparameters and math.tointeger(f.job.hyperparameters.n_epochs)
-  if c.epochs then rows[1] = row("Epochs", amounts.range(c.epochs, amounts.number), n and amounts.number(n) or "–") end
+  -- what a job was asked for is not what it did, when it ended before
+  local done = facts.state(f) == "succeeded" and n and amounts.number(n)
+  if c.epochs then rows[1] = row("Epochs", amounts.range(c.epochs, amounts.number), done or "–") end
   if c.billed_tokens or used.trained_tokens then
     rows[#rows + 1] = row("Tokens trained", c.billed_tokens and amounts.range(c.billed_tokens, amounts.number) or "–",
       used.trained_tokens and amounts.number(used.trained_tokens) or "–")

@@ -51,7 +51,7 @@ svg text { font-size: 11px; fill: var(--soft); font-variant-numeric: tabular-num
 svg .y { text-anchor: end; } svg .x { text-anchor: middle; }
 .grid { stroke: var(--rule); stroke-width: 1; }
 .curve { fill: none; stroke-linejoin: round; stroke-width: 1; }
-.curve.marked { stroke-width: 1.75; }
+.curve.marked { stroke-width: 1.75; } .curve.valid { stroke-dasharray: 5 2; }
 .train { stroke: var(--train); } .valid { stroke: var(--valid); }
 .band { stroke: none; opacity: .16; } .band.train { fill: var(--train); } .band.valid { fill: var(--valid); }
 .mark { stroke: var(--paper); stroke-width: 1; } .mark.train { fill: var(--train); } .mark.valid { fill: var(--valid); }
