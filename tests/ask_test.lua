@@ -47,7 +47,7 @@ local function all(state, count, o)
 end
 
 t.test("each question gets its own answer, so many at once as was asked for, and no more", function()
-  local s <close> = served(function() end)
+  local s <close> = served(function() return nil, nil, 0.02 end)
   local came = all(s, 60, { at_once = 20 })
   for i = 1, 60 do t.eq(came[i], true) end
   t.eq({ #came, s.asked }, { 60, 60 })
@@ -59,7 +59,7 @@ t.test("without a word about limits eight are asked at once; with room in them m
   all(s, 200)
   t.eq(s.most, 8)
   local roomy <close> = served(function() return 200, { ["x-ratelimit-limit-requests"] = "10000",
-    ["x-ratelimit-remaining-requests"] = "9990", ["x-ratelimit-reset-requests"] = "60ms" } end)
+    ["x-ratelimit-remaining-requests"] = "9990", ["x-ratelimit-reset-requests"] = "60ms" }, 0.02 end)
   all(roomy, 400)
   t.ok(roomy.most > 16 and roomy.most <= 64, roomy.most)
 end)
