@@ -87,6 +87,21 @@ t.test("rows that are no examples lead to a recipe, whichever command meets them
   end)
 end)
 
+t.test("an evaluation of a model that answered no row is exit code 16", function()
+  in_project(function(dir)
+    t.eq(ftrun(dir, {}, "prepare", "toy.lua", "-o", "ready.jsonl").code, 0)
+    local function eval(...)
+      return ftrun(dir, {}, "eval", "--local", "--data", "ready.jsonl", "--score", "exact", ...)
+    end
+    local r = eval("--model", "nope")
+    t.eq(r.code, 16)
+    t.has(r.err, "nope has answered no row")
+    t.has(r.out, "score on 0 rows")
+    t.eq(eval("--model", "gpt-4o-mini-2024-07-18").code, 0)
+    t.eq(eval("--model", "gpt-4o-mini-2024-07-18", "--model", "nope").code, 16)
+  end, 12)
+end)
+
 t.test("a plan without a key says that the run needs one, on stderr alone", function()
   in_project(function(dir)
     local r = ftrun(dir, {}, "plan", "toy.lua")

@@ -62,7 +62,7 @@ say "What next"
 cat <<TEXT
 This was ftrun's local learner: free, private, offline - a baseline that a paid model must beat.
 
-The demonstration's folder is gone. To keep a run and its model, without a database:
+The demonstration's folder is gone. To keep a run and its model (they lie in ./.ftrun), without a database:
 
   build/ftrun --local recipes/from-jsonl.lua
   build/ftrun chat "Стаття 5. Право власності"

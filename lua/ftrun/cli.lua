@@ -159,7 +159,9 @@ local function run_command(module, args)
   listener:cancel()
   if name then
     progress.finish()
-    log.info(wrap.text(state.detached and state.detached() or "interrupted", wrap.width "stderr"))
+    -- the terminal has written ^C at the beginning of the line
+    log.info(wrap.text(state.detached and state.detached() or "interrupted", wrap.width "stderr",
+      name == "INT" and #"^C" or 0))
     return SIGNAL_EXIT[name]
   end
   if ok then return result or 0 end

@@ -40,6 +40,18 @@ local function run(args, o)
   return result
 end
 
+-- A model of which no answer came was not measured: whoever asked for it must see that without reading.
+local function check_answered(result)
+  local sides = { result.models.base }
+  sides[#sides + 1] = result.models.tuned
+  for _, s in ipairs(table.move(result.others, 1, #result.others, #sides + 1, sides)) do
+    if s.errors > 0 and s.answered == 0 then
+      err.raise("partial", s.model .. " has answered no row, so it was not measured",
+        { advice = "The same command asks again, and only what is missing." })
+    end
+  end
+end
+
 local function show(args, result, decision)
   if args.json then
     result.gate = decision
@@ -49,6 +61,7 @@ local function show(args, result, decision)
     for _, reason in ipairs(decision and gate.reasons(decision) or {}) do wrap.print("gate " .. reason) end
     wrap.print("kept in " .. result.file)
   end
+  check_answered(result)
   return 0
 end
 
