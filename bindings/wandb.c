@@ -25,6 +25,7 @@ enum {
   KEPT_BYTES = 1 << 20,
   NETRC_MAX = 1 << 20,
   STACK = 10, /* Lua slots of one message */
+  VARINT_MAX = 10,
 };
 
 enum chunk { FULL = 1, FIRST, MIDDLE, LAST };
@@ -73,11 +74,10 @@ static struct field push_field(lua_State *L, int shape, lua_Integer i) {
 /* ---- encoding ---- */
 
 void ft_wandb_put_varint(struct ft_buf *b, uint64_t v) {
-  char bytes[10];
-  size_t n = 0;
-  for (; v >= 0x80; v >>= 7) bytes[n++] = (char)(v | 0x80);
-  bytes[n++] = (char)v;
-  ft_buf_add(b, bytes, n);
+  if (ft_buf_reserve(b, VARINT_MAX)) return;
+  for (; v >= 0x80; v >>= 7) b->data[b->len++] = (char)(v | 0x80);
+  b->data[b->len++] = (char)v;
+  b->data[b->len] = '\0';
 }
 
 /* The length of what was written from `start` on goes before it; a byte is kept there, which is mostly enough. */

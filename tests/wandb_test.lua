@@ -147,6 +147,8 @@ t.test("numbers are written in the fewest digits that mean the same", function()
     check(math.random(0, 99999) / 1000)
     check((math.random() - 0.5) * 10.0 ^ (i % 40 - 20))
     check(math.random(1, 999) * 10.0 ^ (i % 36 - 18))
+    check(1.7e9 + i + math.random())
+    check(10.0 ^ (i % 17 - 2) * (1 + (math.random(0, 8) - 4) * 2.0 ^ -52))
     check(string.unpack("d", string.pack("i8", math.random(1, 0x7FEFFFFFFFFFFFFF))))
   end
   for _, d in ipairs { 0.0, -0.0, 0.1, 0.3, 1e15, 1e15 - 1, 999999999999999.5, 2.0 ^ 53, 1e-4, 0.01, 5e-324,
