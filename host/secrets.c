@@ -378,6 +378,23 @@ static int secrets_read_setting(lua_State *L) {
   return 2;
 }
 
+static int secrets_adopt(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1), *name = luaL_checkstring(L, 2), *as = luaL_checkstring(L, 3);
+  luaL_argcheck(L, name_is_secret(as), 3, "the name of a secret");
+  struct ft_envfile_place place;
+  struct ft_buf text, value;
+  ft_buf_init(&text, FILE_BYTES);
+  ft_buf_init(&value, FILE_BYTES);
+  int failed = find_in_file(path, name, &text, &place, &value);
+  bool found = !failed && place.found && value.len > 0;
+  if (found && ft_secrets_keep(as, value.data, path)) failed = ENOMEM;
+  ft_buf_wipe(&value);
+  ft_buf_wipe(&text);
+  if (failed) return ft_fail_errno(L, path, failed);
+  lua_pushboolean(L, found);
+  return 1;
+}
+
 static int secrets_write_setting(lua_State *L) {
   const char *path = luaL_checkstring(L, 1), *name = luaL_checkstring(L, 2);
   const char *raw = luaL_optstring(L, 3, NULL);
@@ -412,7 +429,7 @@ static const luaL_Reg functions[] = {
     {"is_secret", secrets_is_secret},
     {"setting", secrets_setting},
     {"describe", secrets_describe},
-    {"read_setting", secrets_read_setting},
+    {"read_setting", secrets_read_setting}, {"adopt", secrets_adopt},
     {"write_setting", secrets_write_setting},
     {NULL, NULL},
 };

@@ -6,18 +6,11 @@ local json = require "ftrun.json"
 local log = require "ftrun.wandb.log"
 local native = require "ft.wandb"
 local records = require "ftrun.wandb.records"
+local logs = require "wandb_logs"
+
+local all, log_of, runs_of, values = logs.all, logs.log_of, logs.runs_of, logs.values
 
 local CASES = os.getenv "FTRUN_TESTS" .. "/cases/wandb/"
-
---- Values of a list of items by key (nested keys joined by dots).
-local function values(list)
-  local v = {}
-  for _, item in ipairs(list) do
-    local text = item.value_json
-    v[item.key or table.concat(item.nested_key, ".")] = json.decode(text) == nil and text or json.decode(text)
-  end
-  return v
-end
 
 local function add_all(path, list)
   local w <close> = assert(log.create(path))
@@ -218,24 +211,7 @@ end)
 
 local program = require "program"
 
-local WANTED = program.RECIPE:gsub("}\n$", '  wandb = { project = "laws", tags = { "uk", ("x"):rep(70) } },\n}\n')
-
---- The only run log below dir, and its records; nil when there is none.
-local function log_of(dir)
-  local p <close> = assert(io.popen(("ls %s/.ftrun/runs/*/wandb/*/*.wandb 2>/dev/null"):format(dir)))
-  local path = p:read "l"
-  t.eq(p:read "l", nil)
-  if not path then return nil end
-  local list, message = log.read(path)
-  t.eq(message, nil)
-  return list, path
-end
-
-local function all(list, kind)
-  local found = {}
-  for _, record in ipairs(list) do found[#found + 1] = record[kind] end
-  return found
-end
+local WANTED = logs.WANTED
 
 t.test("a run whose recipe asks for W&B leaves an offline run with every step once", function()
   program.in_project(function(dir)
@@ -369,20 +345,6 @@ t.test("texts of examples are logged when the recipe says so, as artifacts and a
 end)
 
 -- ---- calls ----
-
---- The W&B runs below a folder, by their ids: records.
-local function runs_of(root)
-  local found = {}
-  for _, name in ipairs(fs.list(root) or {}) do
-    local id = name:match "^offline%-run%-%d+_%d+%-(.*)$"
-    if id then
-      local list, message = log.read(("%s/%s/run-%s.wandb"):format(root, name, id))
-      t.eq(message, nil)
-      found[id] = list
-    end
-  end
-  return found
-end
 
 t.test("an evaluation's calls are a run of their own, with tokens, latency and totals, and no text", function()
   local evaluated = WANTED:gsub("}\n$", '  evaluate = { score = ft.exact {} },\n}\n')
@@ -614,8 +576,8 @@ end)
 
 t.test("what uploads an offline run is told in a line that fits: the id's end names its folder", function()
   local sink = require "ftrun.wandb.sink"
-  t.eq(sink.upload ".ftrun/wandb/offline-run-20261122_101705-eval-20261122-101705-dc8017ab",
-    "wandb sync .ftrun/wandb/*-dc8017ab")
-  t.eq(sink.upload "my runs/offline-run-20261122_101705-it's-1",
-    "wandb sync 'my runs/offline-run-20261122_101705-it'\\''s-1'")
+  t.eq(sink.upload ".ftrun/wandb/offline-run-20261122_101705-eval-20261122-101705-dc8017ab/run-x.wandb",
+    "upload it: wandb sync .ftrun/wandb/*-dc8017ab")
+  t.eq(sink.upload "my runs/offline-run-20261122_101705-it's-1/run-x.wandb",
+    "upload it: wandb sync 'my runs/offline-run-20261122_101705-it'\\''s-1'")
 end)

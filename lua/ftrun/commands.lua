@@ -319,7 +319,8 @@ return {
         .. "and send what waits", choices = { "status", "sync" } },
       { "job", "sync: runs, jobs (ftjob-...), or W&B runs of .ftrun/wandb", optional = true, many = true } },
     options = { { "--all", "sync: all that is not logged yet: runs of this folder, the provider's jobs" },
-      { "--overwrite", "sync: log again what was logged" }, LOCAL, JSON, QUIET },
+      { "--overwrite", "sync: log again what was logged" },
+      { "--log-datasets", "sync: fetch the files of examples of jobs and log their texts" }, LOCAL, JSON, QUIET },
     example = "ftrun wandb sync ftjob-abc123",
   },
   {

@@ -30,6 +30,7 @@ local passing_statuses = {
 ---@field code string?        and its code
 ---@field sent boolean?       and whether any byte left
 ---@field garbled boolean?     the answer is a success, and cannot be read
+---@field passing boolean?    this answer passes, whatever others of its status do
 ---@field final boolean?      the answer's error code says that asking again is useless (no quota, say)
 ---@field waited_s number?     of the attempt's time, what it waited for its turn: no patience is used up by that
 
@@ -82,6 +83,7 @@ end
 function retry.may(outcome, creates)
   local response = outcome.response
   if outcome.final then return false end
+  if outcome.passing then return not creates end
   if outcome.garbled then return not creates end
   if not response then
     return passing_codes[outcome.code] == true and (not creates or outcome.sent == false)

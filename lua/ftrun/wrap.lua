@@ -10,6 +10,7 @@ local function columns(text) return utf8.len(text) or #text end
 local function one(line, width, taken, hang)
   if taken + columns(line) <= width then return line end
   local before, command = line:match "^(.-:) +(ftrun .*)$" -- to be copied: it stays in one piece
+  if not command then before, command = line:match "^(.-:) +(wandb sync .*)$" end
   if command then return one(before, width, taken, hang) .. "\n" .. (" "):rep(HANGING) .. command end
   local indent, first = line:match "^( *)(.*)$"
   local lines, current, used = {}, nil, taken

@@ -9,6 +9,8 @@ local wrap = require "ftrun.wrap"
 
 local command = {}
 
+local RUNS_TOLD = 10
+
 local MEANS = {
   WANDB_ENABLED = "true: chats are logged too; false: nothing is",
   WANDB_MODE = "online with a key (the default), offline, or disabled",
@@ -26,7 +28,7 @@ local function rows_of(status)
       or "not set: " .. s.means)
   end
   rows[#rows + 1] = ("%-15s %s"):format("key", status.key and "found (" .. status.key .. ")"
-    or ("none, neither in WANDB_API_KEY nor for %s in netrc: `wandb login` stores one"):format(status.machine))
+    or ("none in WANDB_API_KEY, nor for %s in netrc: `wandb login` stores one"):format(status.machine))
   rows[#rows + 1] = ""
   rows[#rows + 1] = not status.logs and "W&B not initialised: " .. status.why .. "."
     or status.online and ("Runs are logged online, to %s: %s."):format(status.base_url, status.why)
@@ -36,9 +38,11 @@ local function rows_of(status)
   local waiting = 0
   for _, r in ipairs(status.runs) do if not r.synced then waiting = waiting + 1 end end
   if waiting > 0 then rows[#rows + 1] = "Not sent yet (ftrun wandb sync RUN, or --all for all of them):" end
+  local told = 0
   for _, r in ipairs(status.runs) do
-    if not r.synced then rows[#rows + 1] = ("  %s  %s"):format(r.run, r.dir) end
+    if not r.synced and told < RUNS_TOLD then told, rows[#rows + 1] = told + 1, "  " .. r.run end
   end
+  if waiting > told then rows[#rows + 1] = ("  and %d more (--json lists all, with their folders)"):format(waiting - told) end
   if #status.runs > waiting then rows[#rows + 1] = ("sent: %d"):format(#status.runs - waiting) end
   return rows
 end

@@ -48,6 +48,15 @@ function secrets.describe(name) end
 ---@return string? code     "io", "denied", "too_large"
 function secrets.read_setting(path, name) end
 
+--- Takes a setting of a file as a secret, whose value Lua does not see, and to be found under another name.
+---@param path string
+---@param name string  in the file
+---@param as string    the name of a secret (it holds KEY, say)
+---@return boolean? found   nil when the file cannot be read; one that is not there holds nothing
+---@return string? message
+---@return string? code     "io", "denied", "too_large"
+function secrets.adopt(path, name, as) end
+
 --- Changes one setting of a file, in one step and without touching any other byte; a new file is its owner's alone. Of several
 --- bindings of the name the last one, which counts, is changed. Raises when it is secret.
 ---@param path string

@@ -1,11 +1,13 @@
 --- Trackers keep what a run says. A tracker is a module with open(context, past) -> { event = fn(event),
 --- close = fn(), settle = fn()?, stopped = (fn() -> reason)? }, or nil when it has nothing to do in this run; it sees
 --- the run's one stream of events (watch.lua and said.lua tell their shapes), `past` being those of earlier starts.
---- After `settle` nothing more belongs to the newest event. The context is the run's
---- (run.lua): what its phases have made is there when the first event comes. A tracker that fails is reported once and
---- left out; the run goes on. Only `files` may stop a run: what it cannot write would be lost.
+--- After `settle` nothing more belongs to the newest event. The context is the run's (run.lua): what its phases have made
+--- is there when the first event comes. A tracker that fails is reported once and left out; the run goes on, and the
+--- module's `again(context)`, where there is one, names the command that logs it afterwards. Only `files` may stop a run:
+--- what it cannot write would be lost.
 local files = require "ftrun.trackers.files"
 local log = require "ft.log"
+local wrap = require "ftrun.wrap"
 
 local trackers = {}
 
@@ -25,8 +27,11 @@ trackers.others = { "ftrun.trackers.wandb" }
 function trackers.open(context)
   local first = files.open(context)
   local others = {}
-  local function failed(name, message)
-    log.warn(("the %s tracker stopped: %s"):format(name, tostring(message)))
+  local function failed(module, message)
+    local text, again = ("the %s tracker stopped: %s"):format(module:match "[^.]*$", tostring(message)),
+      require(module).again
+    log.warn(wrap.text(again and ("%s\nlog the run afterwards: %s"):format(text, again(context)) or text,
+      wrap.width "stderr", #"ftrun: "))
   end
   local function call(method, ...)
     if first[method] then first[method](...) end
@@ -35,19 +40,18 @@ function trackers.open(context)
       local ok, message = true, nil
       if fn then ok, message = pcall(fn, ...) end
       if not ok then
-        failed(others[i].name, message)
+        failed(others[i].module, message)
         local other = table.remove(others, i)
         if method ~= "close" then pcall(other.tracker.close) end
       end
     end
   end
   for _, module in ipairs(context.private and {} or trackers.others) do
-    local name = module:match "[^.]*$"
     local ok, tracker = pcall(require(module).open, context, first.past)
     if not ok then
-      failed(name, tracker)
+      failed(module, tracker)
     elseif tracker then
-      others[#others + 1] = { name = name, tracker = tracker }
+      others[#others + 1] = { module = module, tracker = tracker }
     end
   end
   return {

@@ -9,6 +9,7 @@ local err = require "ftrun.err"
 local artifact = require "ftrun.wandb.artifact"
 local content = require "ftrun.wandb.content"
 local cost = require "ftrun.cost"
+local cursor = require "ftrun.wandb.cursor"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
 local log = require "ft.log"
@@ -45,6 +46,13 @@ local NO_METRIC = { step = true, total_steps = true }
 ---@field folder string
 local Tracker = {}
 Tracker.__index = Tracker
+
+--- The command that logs a run afterwards, or sends the rest of it.
+---@param context table
+---@return string
+function wandb.again(context)
+  return "ftrun wandb sync " .. context.summary.id
+end
 
 -- ---- what a run is ----
 
@@ -282,14 +290,14 @@ function Tracker:begin(past, root)
   local path = ("%s/run-%s.wandb"):format(self.folder, c.summary.id)
   self:open_log(path)
   for _, event in ipairs(past) do self:take(event) end
-  if #past > 0 then fs.remove(path .. ".synced") end -- there is more to upload now
+  if #past > 0 then cursor.grown(path) end
   self.log:publish()
 end
 
 function Tracker:close()
   if not self.log then return end
   self:settle()
-  log.info("W&B: " .. self.log:close("ftrun wandb sync " .. self.c.summary.id))
+  sink.tell(self.log:close(wandb.again(self.c)))
 end
 
 --- Logs a run that is over, or the part of it that is there.
@@ -303,7 +311,7 @@ function wandb.log(context, set, events, root)
   local self = setmetatable({ c = context, set = set }, Tracker)
   self:begin(events, root)
   self:settle()
-  return self.folder, self.log:close("ftrun wandb sync " .. context.summary.id)
+  return self.folder, self.log:close(wandb.again(context))
 end
 
 --- nil when this run is not to be logged.

@@ -7,6 +7,7 @@ local json = require "ftrun.json"
 local log = require "ft.log"
 local retry = require "ftrun.retry"
 local secrets = require "ft.secrets"
+local settings = require "ftrun.wandb.settings"
 local time = require "ft.time"
 
 local BACKOFF_S, LAST_CAP_S = 1, 3
@@ -48,10 +49,12 @@ local function reason(response)
 end
 
 local ADVICE = {
-  [401] = "Take a key from https://wandb.ai/authorize into WANDB_API_KEY.",
+  [401] = "Take a key from %s/authorize into WANDB_API_KEY.",
   [403] = "Check that the key may write to this project (WANDB_ENTITY, WANDB_PROJECT).",
   [404] = "Check WANDB_BASE_URL, WANDB_ENTITY and WANDB_PROJECT.",
 }
+local ADDRESS = "Check WANDB_BASE_URL."
+local ADVICE_WITHOUT_ANSWER = { dns = ADDRESS, refused = ADDRESS, bad_url = ADDRESS, tls = ADDRESS }
 
 --- Something is being repeated: told once, and only when it lasts.
 function Api:retries(text)
@@ -75,15 +78,19 @@ function Api:send(what, method, url, options)
     self.busy = self.busy + counts
     local response, message, code, sent = http.request(method, url, options)
     self.busy = self.busy - counts
-    return { response = response, message = message, code = code, sent = sent }
+    -- two that put a run at the same time: the second one is asked to come again
+    return { response = response, message = message, code = code, sent = sent,
+      passing = what == "UpsertBucket" and response ~= nil and response.status == 409 }
   end)
   local response = outcome.response
   if not response then
-    err.raise("network", ("W&B: %s: %s"):format(what, outcome.message or outcome.code), { code = outcome.code })
+    err.raise("network", ("W&B: %s: %s"):format(what, outcome.message or outcome.code),
+      { code = outcome.code, advice = ADVICE_WITHOUT_ANSWER[outcome.code] })
   end
   if response.status < 200 or response.status > 299 then
+    local advice = ADVICE[response.status]
     err.raise(retry.may(outcome, false) and "network" or "provider", ("W&B: %s: %s"):format(what, reason(response)),
-      { status = response.status, advice = ADVICE[response.status] })
+      { status = response.status, advice = advice and advice:format(settings.app_url(self.base_url)) })
   end
   if self.told then log.info "W&B: the connection is there again" end
   self.since, self.told = nil, nil
@@ -96,7 +103,7 @@ local function post(self, what, path, body, timeout_s)
   local value = json.decode(response.body)
   if type(value) ~= "table" then
     err.raise("provider", ("W&B: %s: the answer is no JSON object"):format(what),
-      { advice = "Check WANDB_BASE_URL." })
+      { advice = ADDRESS })
   end
   return value, response
 end

@@ -1,9 +1,10 @@
 --- Calls of models as a W&B run of their own: a row a call, with totals so far. A call costs a few microseconds; rows
 --- are written together. A run that would hold no call is not made. No text of a question or an answer is in it.
 ---
---- Questions of `ftrun chat` come one at a time: those of a day are one run, whose calls are kept in calls.jsonl beside
---- its log. That run is made anew with each question, and sent only when somebody asks for it: nobody waits for a
---- server at the prompt. Only WANDB_ENABLED=true asks for it, since a chat has no recipe that could.
+--- Questions of `ftrun chat` come one at a time: those of a day are one run, until it is sent, whose calls are kept in
+--- calls.jsonl beside its log. That run is made anew with each question, and sent only when somebody asks for it: nobody
+--- waits for a server at the prompt. Only WANDB_ENABLED=true asks for it, since a chat has no recipe that could.
+local cursor = require "ftrun.wandb.cursor"
 local digest = require "ft.digest"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
@@ -21,6 +22,7 @@ local calls = {}
 
 --- Rows, or seconds, after which rows are written.
 local ROWS, SECONDS = 200, 1
+local TURNS, TURN_S = 100, 0.02 -- tries, and seconds between two, for the lock of a day's calls
 local SAMPLE = 10000 -- latencies that are kept for their quantiles
 
 ---@class ftrun.wandb.Call
@@ -162,7 +164,7 @@ local function live(o, set)
     local ended = run
     run = nil
     ended:finish()
-    log.info(("W&B: %s"):format(ended.sink:close("ftrun wandb sync " .. ended.o.id)))
+    sink.tell(ended.sink:close("ftrun wandb sync " .. ended.o.id))
   end
   return guarded(self)
 end
@@ -173,9 +175,23 @@ local function day_run(root, job_type, now)
   local today = os.date("%Y%m%d", math.floor(now))
   for _, name in ipairs(fs.list(root) or {}) do
     local id = name:match(("^offline%%-run%%-%s_%%d+%%-(%s%%-.*)$"):format(today, job_type))
-    if id and fs.stat(("%s/%s/calls.jsonl"):format(root, name)) then return id, root .. "/" .. name end
+    local folder = root .. "/" .. name
+    if id and fs.stat(folder .. "/calls.jsonl") and cursor.state(("%s/run-%s.wandb"):format(folder, id)) == "none" then
+      return id, folder
+    end
   end
   return place(job_type, now)
+end
+
+-- Another chat may be at it, for milliseconds.
+local function take_turn(path)
+  local lock, message, code
+  for _ = 1, TURNS do
+    lock, message, code = fs.lock(path)
+    if lock or code ~= "busy" then break end
+    time.sleep(TURN_S)
+  end
+  return lock or err.raise("system", message, { code = code })
 end
 
 local function daily(o, set)
@@ -186,8 +202,7 @@ local function daily(o, set)
     err.check("system", fs.mkdir(root))
     call.at = call.at or time.now()
     price(o, call)
-    local lock = fs.lock(("%s/%s.lock"):format(root, o.job_type))
-    if not lock then return end -- another one is at it; a call more or less of a chat is not worth a wait
+    local lock = take_turn(("%s/%s.lock"):format(root, o.job_type))
     local _ <close> = setmetatable({}, { __close = function() lock:close() end })
     local id, folder = day_run(root, o.job_type, call.at)
     err.check("system", fs.mkdir(folder))
@@ -204,7 +219,6 @@ local function daily(o, set)
     run:finish()
     run.sink:publish()
     run.sink:close()
-    fs.remove(("%s/run-%s.wandb.synced"):format(folder, id))
   end
   function self.close() end
   return guarded(self)

@@ -1,11 +1,13 @@
 --- Runs and jobs that are there already, as what the W&B tracker sees of a run that goes on: a context and events. From
 --- the run's own folder where there is one, or else from the provider, as W&B's own integration has it.
+local digest = require "ft.digest"
 local err = require "ftrun.err"
 local files = require "ftrun.trackers.files"
 local fs = require "ft.fs"
 local journal = require "ftrun.journal"
 local json = require "ftrun.json"
 local log = require "ft.log"
+local places = require "ftrun.wandb.places"
 local recipe = require "ftrun.recipe"
 local runs = require "ftrun.runs"
 local time = require "ft.time"
@@ -17,6 +19,7 @@ local existing = {}
 ---@field context table    as run.lua's
 ---@field events table[]
 ---@field ended boolean    the result is among them
+---@field files string?     a folder to be removed afterwards
 
 -- The recipe of a run. One that was changed or moved since gives its name alone: nothing of it is sent then.
 local function recipe_of(summary, dir)
@@ -109,18 +112,37 @@ local function with_results(events, csv)
   return list
 end
 
-local function file_of(provider, id)
+local function rows_of(path)
+  local rows = 0
+  for line in io.lines(path) do rows = rows + (line:find "%S" and 1 or 0) end
+  return rows
+end
+
+-- A file of examples; its content, too, when it is to be in a folder.
+local function file_of(provider, id, folder)
   if not id then return nil end
   local ok, file = pcall(provider.file, provider, id)
   file = ok and file or {}
-  return { file_id = id, bytes = file.bytes, filename = file.filename }
+  local path
+  if folder then
+    path = folder .. "/" .. digest.sha256(id):sub(1, 16)
+    local fetched, e = pcall(provider.fetch_file, provider, id, path)
+    if not fetched then
+      if not err.is(e) then error(e, 0) end
+      log.warn(("file %s cannot be had, and is logged without its texts: %s"):format(id, e.message))
+      path = nil
+    end
+  end
+  return { file_id = id, bytes = file.bytes, filename = file.filename, path = path, sha256 = path and
+    digest.sha256_file(path), rows = path and rows_of(path) }
 end
 
 --- A job that is at its end, from the provider. Waits.
 ---@param provider table
 ---@param id string
+---@param texts boolean?  also what is in its files of examples
 ---@return ftrun.wandb.Existing
-function existing.job(provider, id)
+function existing.job(provider, id, texts)
   local events = {}
   local job = watch.follow { provider = provider, job_id = id, past = {}, once = true, emit = function(event)
     events[#events + 1] = event
@@ -136,13 +158,19 @@ function existing.job(provider, id)
     events = with_results(events, csv)
   end
   local created = job.created_at or events[1] and events[1].created_at or time.now()
+  local folder
+  if texts then
+    folder = ("%s/%s-%s.files"):format(places.root(), id, digest.random_hex(4))
+    err.check("system", fs.mkdir(folder))
+  end
   local c = { summary = { id = id, created = time.iso8601(created) }, provider = provider, plan = {}, watch = job,
     create = { job = id, hyperparameters = job.hyperparameters },
-    prepare = { train = file_of(provider, job.training_file), validation = file_of(provider, job.validation_file) },
-    recipe = { base_model = job.base_model, seed = job.seed, wandb = {} } }
+    prepare = { train = file_of(provider, job.training_file, folder),
+      validation = file_of(provider, job.validation_file, folder) },
+    recipe = { base_model = job.base_model, seed = job.seed, wandb = { log_datasets = texts or nil } } }
   events[#events + 1] = { type = "result", run = id, state = job.state, job = id, model = job.model,
     trained_tokens = job.trained_tokens, error = job.error }
-  return { context = c, events = events, ended = true }
+  return { context = c, events = events, ended = true, files = folder }
 end
 
 return existing

@@ -4,7 +4,6 @@
 local Api = require "ftrun.wandb.api"
 local cursor = require "ftrun.wandb.cursor"
 local err = require "ftrun.err"
-local fs = require "ft.fs"
 local log = require "ft.log"
 local picture = require "ftrun.wandb.picture"
 local reader = require "ftrun.wandb.reader"
@@ -13,6 +12,7 @@ local task = require "ft.task"
 local time = require "ft.time"
 local upload = require "ftrun.wandb.upload"
 local version = require "ft.version"
+local wrap = require "ftrun.wrap"
 
 local online = {}
 
@@ -201,8 +201,8 @@ function Stream:live()
   end)
   if not ok then
     self:failed(e)
-    log.warn(("W&B: %s; the run goes on, and is kept as an offline run%s"):format(self.why,
-      err.is(e) and e.advice and "\n  " .. e.advice or ""))
+    log.warn(wrap.text(("W&B: %s; the run goes on, and is kept as an offline run%s"):format(self.why,
+      err.is(e) and e.advice and "\n  " .. e.advice or ""), wrap.width "stderr", #"ftrun: "))
   end
 end
 
@@ -220,9 +220,8 @@ function Stream:finish()
   end
   table.insert(self.picture.queue, { files = self.picture:keep() })
   self:bring_all()
+  self.cursor.lost = self.lost > 0 and self.lost or nil
   self:post { complete = true, exitcode = exit.exit_code or 0 }
-  -- the mark that W&B's own tools leave: there is nothing to sync
-  if self.lost == 0 then fs.write(self.path .. ".synced", "") end
 end
 
 --- Lets a request that is under way come to its end: cut off, it could arrive after what is sent next, and be older.

@@ -1,4 +1,5 @@
 --- Where W&B runs lie that belong to no run of ftrun, and all that lie here.
+local cursor = require "ftrun.wandb.cursor"
 local fs = require "ft.fs"
 local runs = require "ftrun.runs"
 local settings = require "ftrun.wandb.settings"
@@ -34,7 +35,7 @@ local function look(root, list, wanted)
     local id = name:match "^offline%-run%-%d+_%d+%-(.+)$" or name:match "^run%-%d+_%d+%-(.+)$"
     local path = id and ("%s/%s/run-%s.wandb"):format(root, name, id)
     if path and (not wanted or id == wanted) and fs.stat(path) then
-      list[#list + 1] = { id = id, dir = root .. "/" .. name, log = path, synced = fs.stat(path .. ".synced") ~= nil }
+      list[#list + 1] = { id = id, dir = root .. "/" .. name, log = path, synced = cursor.state(path) == "all" }
     end
   end
 end

@@ -13,6 +13,7 @@ local PROJECT_MAX, TAG_MAX = 128, 64
 
 local FALSE = { ["false"] = true, ["0"] = true, no = true, off = true, n = true, f = true }
 local OFFLINE = { offline = true, dryrun = true }
+local MODES = { online = true, run = true, shared = true, offline = true, dryrun = true, disabled = true }
 local TRUE = { ["true"] = true, ["1"] = true, yes = true, on = true, y = true, t = true }
 
 --- The names that count, in the order in which they are told.
@@ -28,7 +29,7 @@ end
 --- The value of a setting of the environment that is no secret.
 settings.get = get
 
--- what the SDK's settings files may hold besides the key, which they rarely do and which is not taken from there
+-- what the SDK's settings files may hold besides the key, which stays outside of Lua
 local IN_FILES = { WANDB_PROJECT = "project", WANDB_ENTITY = "entity", WANDB_BASE_URL = "base_url",
   WANDB_MODE = "mode" }
 
@@ -61,7 +62,7 @@ local function netrc_file()
   return path and not fs.stat(path) and fs.stat(home .. "/_netrc") and home .. "/_netrc" or path
 end
 
---- Where the key comes from: "environment", a file's name, or nil.
+--- Where the key comes from: "environment", a file's name, or nil. As the SDK: the environment, settings files, netrc.
 ---@param base_url string
 ---@return string? origin
 ---@return string machine  whose entry in netrc counts
@@ -70,6 +71,9 @@ function settings.key_origin(base_url)
   local machine = base_url:match "^%a+://([^/]+)" or base_url
   local origin = secrets.origin "WANDB_API_KEY"
   if origin then return origin, machine, "WANDB_API_KEY" end
+  for _, file in ipairs(settings.files()) do
+    if secrets.adopt(file, "api_key", "api_key of " .. file) then return file, machine, "api_key of " .. file end
+  end
   local path = netrc_file()
   local secret = path and native.netrc(path, machine)
   if secret then return path, machine, secret end
@@ -121,21 +125,24 @@ local function decide_online(s)
   end
 end
 
+--- Where people look at what an API has.
+---@param base_url string
+---@return string
+function settings.app_url(base_url)
+  local app = get "WANDB_APP_URL"
+  if not app then
+    app = base_url:match "^https://api%.wandb%." and base_url:gsub("//api%.", "//", 1)
+      or base_url:gsub("//api%.", "//app.", 1)
+  end
+  return (app:gsub("/+$", ""))
+end
+
 --- A run's page.
 ---@param s ftrun.wandb.Settings
 ---@param run { entity: string, project: string, id: string }
 ---@return string url
 function settings.run_url(s, run)
-  local app = get "WANDB_APP_URL"
-  if not app then
-    app = s.base_url
-    if app:match "^https://api%.wandb%." then
-      app = app:gsub("//api%.", "//", 1)
-    else
-      app = app:gsub("//api%.", "//app.", 1)
-    end
-  end
-  return ("%s/%s/%s/runs/%s"):format((app:gsub("/+$", "")), http.escape(run.entity), http.escape(run.project),
+  return ("%s/%s/%s/runs/%s"):format(settings.app_url(s.base_url), http.escape(run.entity), http.escape(run.project),
     http.escape(run.id))
 end
 
@@ -163,6 +170,10 @@ function settings.of(recipe)
     s.silent = true
   elseif enabled and FALSE[enabled:lower()] then
     s.why = "WANDB_ENABLED is " .. enabled
+  elseif enabled and not TRUE[enabled:lower()] then
+    s.why = ("WANDB_ENABLED is %s, which is neither true nor false"):format(enabled)
+  elseif not MODES[mode] then
+    s.why = ("WANDB_MODE is %s; there are online, offline and disabled"):format(mode)
   elseif mode == "disabled" then
     s.why = "WANDB_MODE is disabled"
   elseif disabled and TRUE[disabled:lower()] then

@@ -1,9 +1,11 @@
 --- Where the records of a run go. Always into its log on disk, before anything else; online also to the server, out of
 --- that log. Who adds records does not know which.
+local cursor = require "ftrun.wandb.cursor"
 local err = require "ftrun.err"
 local log = require "ft.log"
 local online = require "ftrun.wandb.online"
 local run_log = require "ftrun.wandb.log"
+local wrap = require "ftrun.wrap"
 
 local sink = {}
 
@@ -41,13 +43,16 @@ function Sink:publish()
   end }
 end
 
---- The command by which W&B's own package uploads an offline run's folder, with a pattern in place of the folder's long
---- name: its end is that of the run's id, and names it as well.
----@param folder string
+--- How an offline run goes up: by W&B's own package, whose command is told with a pattern in place of the folder's long
+--- name - its end is that of the run's id, and names it as well - or by ftrun, where a part of it is there already.
+---@param path string  of the log
+---@param again string?  ftrun's command
 ---@return string
-function sink.upload(folder)
+function sink.upload(path, again)
+  local folder = path:match "^(.*)/"
+  if again and cursor.state(path) ~= "none" then return "a part of it is there; send the rest: " .. again end
   local parent, tail = folder:match "^([%w._/-]*/)offline%-run%-[%w_-]*(%-%w+)$"
-  return "wandb sync " .. (parent and parent .. "*" .. tail or ("'%s'"):format((folder:gsub("'", "'\\''"))))
+  return "upload it: wandb sync " .. (parent and parent .. "*" .. tail or ("'%s'"):format((folder:gsub("'", "'\\''"))))
 end
 
 --- Ends both; what is left is sent, if that is possible in time. Says what became of the run.
@@ -55,10 +60,10 @@ end
 ---@return string text
 function Sink:close(again)
   self.log:close()
-  local set, folder = self.o.set, self.path:match "^(.*)/"
+  local set = self.o.set
   if not self.stream then
     local why = set.offline_why and " (" .. set.offline_why .. ")" or ""
-    return ("offline%s; upload it: %s"):format(why, sink.upload(folder))
+    return ("offline%s; %s"):format(why, sink.upload(self.path, again))
   end
   local r = self.stream:close()
   if not r.why then
@@ -68,9 +73,15 @@ function Sink:close(again)
   if not self.ended then
     return ("%d of %d steps are sent (%s); the rest follows when the run goes on"):format(r.history, self.steps, r.why)
   end
-  return ("not all was sent (%s): %s; it is kept in %s%s"):format(r.why, r.history < self.steps
-    and ("%d of %d steps are missing"):format(self.steps - r.history, self.steps) or "the end is missing", folder,
-    again and "; send it with: " .. again or "")
+  return ("not all was sent (%s): %s; it is kept%s"):format(r.why, r.history < self.steps
+    and ("%d of %d steps are missing"):format(self.steps - r.history, self.steps) or "the end is missing",
+    again and ", send it: " .. again or "")
+end
+
+--- Says what became of a run.
+---@param text string
+function sink.tell(text)
+  log.info(wrap.text("W&B: " .. text, wrap.width "stderr"))
 end
 
 return sink

@@ -1,5 +1,6 @@
 --- ftrun wandb sync: logs runs and jobs that are there already, and sends what waits on disk. What was logged is not
 --- logged again; each gets one line that says what became of it.
+local cursor = require "ftrun.wandb.cursor"
 local err = require "ftrun.err"
 local existing = require "ftrun.wandb.existing"
 local fs = require "ft.fs"
@@ -39,18 +40,14 @@ local function send(place, set)
   return "sent", ("it is at %s"):format(r.url or set.base_url)
 end
 
-local function forget(place)
-  for _, mark in ipairs { ".synced", ".syncstate", ".sent.json" } do fs.remove(place.log .. mark) end
-end
-
 --- What to do with one of them, done. `make` gives it as existing.lua does.
 local function one(id, make, o)
   local place = places.list(id)[1]
   if place and not o.overwrite and complete(place.log) then
     if place.synced then return "skipped", "it was logged and sent already (--overwrite logs it again)", place.dir end
     if not o.set.online then
-      return "skipped", "it is logged already (--overwrite logs it again); upload it: " .. sink.upload(place.dir),
-        place.dir
+      return "skipped", "it is logged already (--overwrite logs it again); "
+        .. sink.upload(place.log, "ftrun wandb sync " .. id), place.dir
     end
     local did, text = send(place, o.set)
     return did, text, place.dir
@@ -58,9 +55,13 @@ local function one(id, make, o)
   if not make then return "skipped", "its calls go on", place and place.dir end
   local it = make()
   local set = settings.of { wandb = it.context.recipe.wandb or {} }
-  if place then forget(place) end
+  if place and o.overwrite then cursor.forget(place.log) end
+  if place then cursor.grown(place.log) end
+  local _ <close> = setmetatable({}, { __close = function()
+    if it.context.recipe.close then it.context.recipe:close() end
+    if it.files then fs.remove(it.files, true) end
+  end })
   local dir, text = tracker.log(it.context, set, it.events, not it.context.dir and places.root() or nil)
-  if it.context.recipe.close then it.context.recipe:close() end
   return "logged", text, dir
 end
 
@@ -78,7 +79,7 @@ local function wanted(args, provider_of)
     elseif places.list(name)[1] and not name:find "^ftjob" then
       add(name)
     elseif name:find "^ftjob" then
-      add(name, function() return existing.job(provider_of(), name) end)
+      add(name, function() return existing.job(provider_of(), name, args.log_datasets) end)
     else
       error(summary, 0)
     end
@@ -94,7 +95,7 @@ local function wanted(args, provider_of)
     local provider = provider_of()
     for _, job in ipairs(provider:jobs { limit = JOBS_MAX }) do
       if not own[job.id] and (job.state == "succeeded" or job.state == "failed" or job.state == "cancelled") then
-        add(job.id, function() return existing.job(provider, job.id) end)
+        add(job.id, function() return existing.job(provider, job.id, args.log_datasets) end)
       end
     end
   end
