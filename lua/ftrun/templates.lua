@@ -148,9 +148,14 @@ OPENAI_API_KEY=
 # ft.postgres: postgresql://user:password@host:5432/database
 DATABASE_URL=
 
-# Logging to Weights & Biases.
+# Logging to Weights & Biases: online with a key, else as runs on disk. WANDB_ENTITY is a team; WANDB_ENABLED=false
+# switches it off, true logs chats too; WANDB_MODE=offline keeps runs here, WANDB_BASE_URL is a server of your own.
 WANDB_API_KEY=
 WANDB_PROJECT=
+#WANDB_ENTITY=
+#WANDB_ENABLED=true
+#WANDB_MODE=online
+#WANDB_BASE_URL=https://api.wandb.ai
 
 # The model in use; recipes with promote = { key = "OPENAI_MODEL" } write it.
 OPENAI_MODEL=

@@ -42,7 +42,9 @@ local function rows_of(status)
   for _, r in ipairs(status.runs) do
     if not r.synced and told < RUNS_TOLD then told, rows[#rows + 1] = told + 1, "  " .. r.run end
   end
-  if waiting > told then rows[#rows + 1] = ("  and %d more (--json lists all, with their folders)"):format(waiting - told) end
+  if waiting > told then
+    rows[#rows + 1] = ("  and %d more (--json lists all, with their folders)"):format(waiting - told)
+  end
   if #status.runs > waiting then rows[#rows + 1] = ("sent: %d"):format(#status.runs - waiting) end
   return rows
 end

@@ -297,7 +297,7 @@ end
 function Tracker:close()
   if not self.log then return end
   self:settle()
-  sink.tell(self.log:close(wandb.again(self.c)))
+  log.info("W&B: " .. self.log:close(wandb.again(self.c)))
 end
 
 --- Logs a run that is over, or the part of it that is there.

@@ -2,7 +2,7 @@
 --- are written together. A run that would hold no call is not made. No text of a question or an answer is in it.
 ---
 --- Questions of `ftrun chat` come one at a time: those of a day are one run, until it is sent, whose calls are kept in
---- calls.jsonl beside its log. That run is made anew with each question, and sent only when somebody asks for it: nobody
+--- calls.jsonl beside its log. It is made anew with each question, and sent only when somebody asks for it: nobody
 --- waits for a server at the prompt. Only WANDB_ENABLED=true asks for it, since a chat has no recipe that could.
 local cursor = require "ftrun.wandb.cursor"
 local digest = require "ft.digest"
@@ -164,7 +164,7 @@ local function live(o, set)
     local ended = run
     run = nil
     ended:finish()
-    sink.tell(ended.sink:close("ftrun wandb sync " .. ended.o.id))
+    log.info("W&B: " .. ended.sink:close("ftrun wandb sync " .. ended.o.id))
   end
   return guarded(self)
 end

@@ -12,7 +12,6 @@ local task = require "ft.task"
 local time = require "ft.time"
 local upload = require "ftrun.wandb.upload"
 local version = require "ft.version"
-local wrap = require "ftrun.wrap"
 
 local online = {}
 
@@ -201,8 +200,8 @@ function Stream:live()
   end)
   if not ok then
     self:failed(e)
-    log.warn(wrap.text(("W&B: %s; the run goes on, and is kept as an offline run%s"):format(self.why,
-      err.is(e) and e.advice and "\n  " .. e.advice or ""), wrap.width "stderr", #"ftrun: "))
+    log.warn(("W&B: %s; the run goes on, and is kept as an offline run%s"):format(self.why,
+      err.is(e) and e.advice and "\n  " .. e.advice or ""))
   end
 end
 

@@ -5,7 +5,6 @@ local err = require "ftrun.err"
 local log = require "ft.log"
 local online = require "ftrun.wandb.online"
 local run_log = require "ftrun.wandb.log"
-local wrap = require "ftrun.wrap"
 
 local sink = {}
 
@@ -76,12 +75,6 @@ function Sink:close(again)
   return ("not all was sent (%s): %s; it is kept%s"):format(r.why, r.history < self.steps
     and ("%d of %d steps are missing"):format(self.steps - r.history, self.steps) or "the end is missing",
     again and ", send it: " .. again or "")
-end
-
---- Says what became of a run.
----@param text string
-function sink.tell(text)
-  log.info(wrap.text("W&B: " .. text, wrap.width "stderr"))
 end
 
 return sink
