@@ -387,6 +387,13 @@ def away(program):
     same("server gone: the run ends well", process.returncode, 0)
     check("server gone: what is missing is said", "not all was sent" in messages and "ftrun wandb sync" in messages, messages)
     same("server gone: the server does not know of the end", the_run(server).complete, 0)
+    server.up()
+    before, folder = len(the_run(server).history()), os.path.dirname(project.one("wandb/offline-run-*/run-*.wandb"))
+    done = subprocess.run([*WAYS[0], folder], env=environment(project.folder, server), cwd=project.folder,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
+    same("server gone: W&B's own sync passes over what is partly there", len(the_run(server).history()), before)
+    print("   it says:", done.stdout.strip())
+    server.down()
     folder = os.path.dirname(project.one("wandb/offline-run-*/run-*.wandb"))
     kept = shutil.copytree(folder + "/artifacts", project.folder + "/kept")
     server.up()
@@ -445,6 +452,23 @@ def full_disk(program):
         check("full disk: with room the same command ends the run", done.returncode == 0, done.stderr)
         provider.terminate()
     whole("full disk", project, server)
+    project.close()
+    server.close()
+    # only the run's log finds no room, in the middle of the run: that one ends well, and sync makes the log anew
+    server = Server(KEY)
+    project = online(program, server, epochs=50)
+    project.env["WANDB_MODE"] = "offline"
+    limited = subprocess.run(["sh", "-c", "trap '' XFSZ; ulimit -f 400; exec \"$@\"", "sh", program, "run", "--yes", "--local",
+                              "toy.lua"], cwd=project.folder, env=project.env, stdin=subprocess.DEVNULL,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=120)
+    same("no room for the log: the run ends well", limited.returncode, 0)
+    again = re.search(r"log the run afterwards: ftrun (.*)", limited.stderr)
+    check("no room for the log: what logs it afterwards is said", again, limited.stderr)
+    del project.env["WANDB_MODE"]
+    done = subprocess.run([program, *again.group(1).split()], cwd=project.folder, env=project.env,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
+    check("no room for the log: sync makes it anew", done.returncode == 0, done.stdout)
+    whole("no room for the log", project, server)
     project.close()
     server.close()
 
