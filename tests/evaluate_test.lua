@@ -391,14 +391,14 @@ t.test("a judge that fails, or says no grade, never counts as a score; a second 
   end)
 end)
 
-t.test("labels of a judge are grades and shares; a judge of its own answers is told", function()
+t.test("labels of a judge are grades, and are counted; a judge of its own answers is told", function()
   in_folder(12, function(run)
     local p = judging(function(_, case)
       return json.encode { label = case.answer == case.expected and "so" or "no" }
     end)
     local e = run(p, { score = { kind = "judge", model = JUDGE, prompt = SCORE.prompt, labels = { so = 1, no = 0 } } })
-    t.eq({ e.scores[1].tuned.value, e.scores[2].path, e.scores[2].tuned.value, e.scores[3].base.value },
-      { 1.0, "so", 1.0, 1.0 })
+    t.eq({ e.scores[1].tuned.value, #e.scores }, { 1.0, 1 })
+    t.eq(e.judge.labels, { [TUNED] = { so = 12 }, [BASE] = { no = 12 } })
     e = run(p, { score = SCORE, base = JUDGE })
     t.has(table.concat(evaluate.notes(e), "\n"), JUDGE .. " graded its own answers")
   end)

@@ -58,7 +58,7 @@ function M.grade(spec, text)
   return nil, "it has no score from 0 to 1: " .. text:sub(1, 60)
 end
 
---- Vector: the grade; then 1 for the label that was given.
+--- Vector: the grade. How often each label was given is counted beside it: more of a label is neither better nor worse.
 ---@param spec { model: string, prompt: string, labels: table<string, number>? }
 ---@return ftrun.score.Scorer
 function M.new(spec)
@@ -101,27 +101,17 @@ function M.new(spec)
     return kept, rows, unreadable
   end
 
-  function scorer.width() return 1 + #names end
+  function scorer.width() return 1 end
 
   function scorer.row(_, _, record)
     local grade = grades[record]
     if not grade then return nil, "the judge gave no grade" end
-    local v = { grade.score }
-    for i, name in ipairs(names) do v[1 + i] = grade.label == name and 1 or 0 end
-    return v
+    return { grade.score }
   end
 
-  function scorer.names()
-    local list = { { name = "judge" } }
-    for _, name in ipairs(names) do list[#list + 1] = { name = "share", path = name } end
-    return list
-  end
+  function scorer.names() return { { name = "judge" } } end
 
-  function scorer.values(s, rows)
-    local list = {}
-    for i = 1, 1 + #names do list[i] = rows > 0 and { value = s[i] / rows } or false end
-    return list
-  end
+  function scorer.values(s, rows) return { rows > 0 and { value = s[1] / rows } or false } end
   return scorer
 end
 
