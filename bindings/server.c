@@ -21,18 +21,34 @@
 #include "native.h"
 #include "server_request.h"
 
-enum { BACKLOG = 1024, CONNECTION_MEMORY_BYTES = 64 * 1024, MAX_CONNECTIONS = 900 };
+enum {
+  BACKLOG = 1024,
+  CONNECTION_MEMORY_BYTES = 64 * 1024,
+  MAX_CONNECTIONS = 900,
+  CROWD = MAX_CONNECTIONS * 3 / 4, /* from so many on, those that ask nothing have to go */
+};
 
-static const double SWEEP_INTERVAL_S = 0.25;
+static const double SWEEP_INTERVAL_S = 0.25, CROWDED_HEAD_S = 1;
 static const char SERVER[] = "ft.server.Server";
 
 /* User values: 1 the handler, 2 the dispatcher's Task, which keeps its memory valid as long as
  * ours. */
+/* A connection that asks nothing at the moment: new, or after an answer. MHD's own timeout begins
+ * anew with each byte, so that of one that never ends its request's head it sees no end. */
+struct silent {
+  int fd;
+  double since_s, until_s; /* INFINITY while a request is under way */
+  struct silent *next, **link;
+};
+
 struct server {
   struct ft_wait wait; /* first: the wait's callback casts */
   struct ft_loop *loop;
   struct MHD_Daemon *daemon; /* NULL when closed */
   struct ft_request *requests;
+  struct silent *connections;
+  int connection_count;
+  double head_s, idle_s, first_until_s; /* of all until_s none is earlier */
   struct ft_request *queue, **queue_tail;
   struct ft_task *dispatcher;
   struct ft_body_limits limits;
@@ -43,12 +59,18 @@ struct server {
 
 /* ---- MHD's side ---- */
 
+static bool crowded(const struct server *s) {
+  return s->connection_count >= CROWD;
+}
+
 static void arm(struct server *s) {
   MHD_UNSIGNED_LONG_LONG wait_ms;
   double now = ft_now_s();
   s->wait.deadline_s =
       MHD_get_timeout(s->daemon, &wait_ms) == MHD_YES ? now + (double)wait_ms / 1e3 : INFINITY;
-  if (s->requests) s->wait.deadline_s = fmin(s->wait.deadline_s, now + SWEEP_INTERVAL_S);
+  if (s->requests || crowded(s))
+    s->wait.deadline_s = fmin(s->wait.deadline_s, now + SWEEP_INTERVAL_S);
+  s->wait.deadline_s = fmin(s->wait.deadline_s, s->first_until_s);
   ft_wait_start(s->loop, &s->wait);
 }
 
@@ -92,10 +114,64 @@ static void sweep(struct server *s) {
   }
 }
 
+static void expect_request(struct server *s, struct silent *c, double within_s) {
+  c->since_s = ft_now_s();
+  c->until_s = within_s > 0 ? c->since_s + within_s : INFINITY;
+  s->first_until_s = fmin(s->first_until_s, c->until_s);
+}
+
+/* Ends connections that have asked nothing for too long: shut down, they are seen by MHD. */
+static void end_silent(struct server *s) {
+  double now = ft_now_s();
+  if (now < s->first_until_s && !crowded(s)) return;
+  s->first_until_s = INFINITY;
+  for (struct silent *c = s->connections; c; c = c->next) {
+    if (c->until_s == INFINITY) continue;
+    if (crowded(s)) c->until_s = fmin(c->until_s, c->since_s + CROWDED_HEAD_S);
+    if (now < c->until_s) {
+      s->first_until_s = fmin(s->first_until_s, c->until_s);
+    } else {
+      shutdown(c->fd, SHUT_RDWR);
+      c->until_s = INFINITY;
+    }
+  }
+}
+
+static void on_connection(void *user, struct MHD_Connection *c, void **slot,
+                          enum MHD_ConnectionNotificationCode what) {
+  struct server *s = user;
+  struct silent *made = *slot;
+  if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+    if (!made) return;
+    *made->link = made->next;
+    if (made->next) made->next->link = made->link;
+    s->connection_count--;
+    free(made);
+    *slot = NULL;
+    return;
+  }
+  made = *slot = calloc(1, sizeof *made);
+  if (!made) return; /* then MHD's own timeout has to do */
+  made->fd = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+  made->next = s->connections;
+  made->link = &s->connections;
+  if (made->next) made->next->link = &made->next;
+  s->connections = made;
+  s->connection_count++;
+  expect_request(s, made, s->head_s);
+}
+
+static struct silent *silent_of(struct MHD_Connection *c) {
+  const union MHD_ConnectionInfo *info =
+      MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+  return info ? info->socket_context : NULL;
+}
+
 static void on_ready(struct ft_wait *w, short revents) {
   struct server *s = (struct server *)w;
   (void)revents;
   sweep(s);
+  end_silent(s);
   MHD_run(s->daemon);
   arm(s);
 }
@@ -129,6 +205,8 @@ static enum MHD_Result on_access(void *user, struct MHD_Connection *c, const cha
   if (!r) {
     r = *slot = add_request(s, c);
     if (!r) return MHD_NO;
+    struct silent *connection = silent_of(c);
+    if (connection) connection->until_s = INFINITY;
     if (!ft_request_hopeless(r)) return MHD_YES;
   }
   if (r->cut) return MHD_NO;
@@ -153,7 +231,9 @@ static void on_completed(void *user, struct MHD_Connection *c, void **slot,
                          enum MHD_RequestTerminationCode how) {
   struct server *s = user;
   struct ft_request *r = *slot;
-  (void)c, (void)how;
+  struct silent *connection = silent_of(c);
+  (void)how;
+  if (connection) expect_request(s, connection, s->idle_s);
   if (!r) return;
   *slot = NULL;
   *r->link = r->next;
@@ -320,7 +400,8 @@ static struct MHD_Daemon *start_daemon(struct server *s, int fd, unsigned timeou
   return MHD_start_daemon(
       MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_access, s,
       MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
-      MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_LISTEN_SOCKET, fd,
+      MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
+      MHD_OPTION_LISTEN_SOCKET, fd,
       MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,
       MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
       timeout_s, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
@@ -334,7 +415,8 @@ static double option_in(lua_State *L, const char *key, double dflt, double low, 
 
 static int server_listen(lua_State *L) {
   static const char *const keys[] = {
-      "host", "any", "port", "handler", "spool", "memory_bytes", "upload_bytes", "timeout_s", NULL};
+      "host",         "any",          "port",      "handler", "spool",
+      "memory_bytes", "upload_bytes", "timeout_s", "head_s",  NULL};
   ft_check_keys(L, 1, keys);
   lua_settop(L, 1);
   const char *host = ft_opt_string(L, 1, "host", "127.0.0.1", NULL);
@@ -342,13 +424,15 @@ static int server_listen(lua_State *L) {
   bool any = ft_opt_boolean(L, 1, "any", false);
   int port = (int)option_in(L, "port", 0, 0, 65535);
   unsigned timeout_s = (unsigned)ceil(option_in(L, "timeout_s", 120, 0, 1e6));
+  double head_s = option_in(L, "head_s", 10, 0, 1e6);
   size_t memory_bytes = (size_t)option_in(L, "memory_bytes", 64 << 20, 0, 1e15);
   uint64_t upload_bytes = (uint64_t)option_in(L, "upload_bytes", 512 << 20, 0, 1e15);
   luaL_argcheck(L, lua_getfield(L, 1, "handler") == LUA_TFUNCTION, 1,
                 "handler: expected a function");
 
   struct server *s = lua_newuserdatauv(L, sizeof *s, 2); /* 3 */
-  *s = (struct server){.loop = ft_loop_of(L), .queue_tail = &s->queue};
+  *s = (struct server){.loop = ft_loop_of(L), .queue_tail = &s->queue,
+                       .head_s = head_s, .idle_s = timeout_s, .first_until_s = INFINITY};
   luaL_setmetatable(L, SERVER);
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, 3, 1);

@@ -209,7 +209,10 @@ static void push_part(lua_State *L, const struct ft_part *p) {
 }
 
 void ft_body_push(lua_State *L, struct ft_body *b) {
-  if (b->too_large || b->malformed) {
+  if (b->file_errno) {
+    lua_pushstring(L, strerror(b->file_errno));
+    lua_setfield(L, -2, "unstored");
+  } else if (b->too_large || b->malformed) {
     lua_pushboolean(L, 1);
     lua_setfield(L, -2, b->too_large ? "too_large" : "malformed");
   } else if (b->is_form) {

@@ -361,13 +361,6 @@ static int handled(lua_State *L, int status, lua_KContext ctx) {
 
 int ft_request_run(lua_State *L) {
   lua_toclose(L, SLOT_BOX);
-  struct ft_request *r = ((struct box *)lua_touserdata(L, SLOT_BOX))->r;
-  if (r->body.file_errno) {
-    ft_log(FT_LOG_ERROR, "http server: %s %s: cannot store the upload: %s", r->method, r->path,
-           strerror(r->body.file_errno));
-    ft_request_fail(r);
-    return 0;
-  }
   lua_pushvalue(L, SLOT_HANDLER);
   lua_pushvalue(L, SLOT_REQUEST);
   return handled(L, lua_pcallk(L, 1, 1, 0, 0, handled), 0);

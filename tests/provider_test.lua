@@ -354,13 +354,20 @@ t.test("preflight warns when OpenAI is likely to refuse the organization", funct
   local nothing = refusal(400, "file_not_found")
   t.has(at_openai(model, list {}, nothing):preflight { model = "m" }.warning, "training_not_available")
   t.eq({ #requests, requests[3].method }, { 3, "POST" })
-  t.eq(requests[3].body.training_file, "file-ftrunasksforafilethatisnot")
+  t.eq(requests[3].body.training_file:sub(1, 5), "file-")
+  t.eq(requests[3].body.training_file:find "^file%-%w+$", nil, "may be a file's id")
   recent.created_at = recent.created_at - 61 * 86400
   t.has(at_openai(model, list { recent }, nothing):preflight { model = "m" }.warning, "for 60 days")
   local shut = at_openai(model, list {}, refusal(403, "training_not_available"))
   local e = raised(shut.preflight, shut, { model = "m" })
   t.eq({ e.kind, e.code, #requests }, { "provider", "training_not_available", 3 })
   t.has(e.message, "since 2026-05-07")
+  -- one who only looks asks for none; a job that was made all the same is cancelled, and no word of doubt is left
+  t.eq(at_openai(model):preflight { model = "m", only_look = true }.warning, nil)
+  t.eq({ #requests, requests[1].method }, { 1, "GET" })
+  local lazy = at_openai(model, list {}, { body = JOB }, { body = job_with { status = "cancelled" } })
+  t.eq(lazy:preflight { model = "m" }.warning, nil)
+  t.eq(requests[4].url, "https://api.openai.com/v1/fine_tuning/jobs/ftjob-1/cancel")
   local days = dates.days
   local _ <close> = setmetatable({}, { __close = function() dates.days = days end })
   dates.days = function(date, now) return days(date, (now or time.now()) + 60 * 86400) end

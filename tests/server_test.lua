@@ -177,14 +177,33 @@ t.test("bodies past a limit reach the handler as too_large, and its answer the c
   t.eq(fs.list(dir.path), { "f" })
 end)
 
-t.test("a disk that takes no upload makes a 500 answer", function()
+t.test("a disk that takes no upload is told to the handler, with the reason", function()
   local dir <close> = t.folder()
   assert(fs.write(dir.path .. "/f", "x"))
-  local called = false
-  local function handler() called = true; return { status = 200 } end
+  local seen
+  local function handler(r) seen = r; return { status = 507 } end
   local s <close> = serve(handler, { spool = dir.path .. "/missing" })
-  t.eq(assert(request("POST", s.url, { parts = { { name = "f", path = dir.path .. "/f" } } })).status, 500)
-  t.eq(called, false)
+  t.eq(assert(request("POST", s.url, { parts = { { name = "f", path = dir.path .. "/f" } } })).status, 507)
+  t.eq({ seen.unstored, seen.form, seen.body }, { "No such file or directory" })
+end)
+
+t.test("a connection that never ends its request's head is ended; one that waits between two requests stays", function()
+  local dir <close> = t.folder()
+  local s <close> = serve(function() return { status = 200 } end, { head_s = 0.3 })
+  local port = s.url:match ":(%d+)"
+  t.eq(assert(request("GET", s.url)).status, 200)
+  -- three that ask nothing: one is silent, one sends half a head, one drips
+  os.execute(([[bash -c '
+    exec 3<>/dev/tcp/127.0.0.1/%s 4<>/dev/tcp/127.0.0.1/%s 5<>/dev/tcp/127.0.0.1/%s
+    printf "GET / HT" >&4
+    (while printf X; do sleep 0.05; done >&5) 2>/dev/null &
+    for i in 3 4 5; do cat <&$i; echo $i; done' >'%s/out' 2>/dev/null &]]):format(port, port, port, dir.path))
+  local deadline = time.monotonic() + 10
+  while fs.read(dir.path .. "/out") ~= "3\n4\n5\n" do
+    t.ok(time.monotonic() < deadline, fs.read(dir.path .. "/out"))
+    time.sleep(0.02)
+  end
+  t.eq(assert(request("GET", s.url)).status, 200)
 end)
 
 t.test("a file is sent as an answer; a missing one is a 500", function()

@@ -109,7 +109,7 @@ local function ask_model(lock)
   if lock.provider ~= "openai" or not secrets.origin "OPENAI_API_KEY" then return "unknown" end
   local ok, found = pcall(function()
     return providers.open { name = "openai", longest_s = ASK_S, backoff_s = RETRY_S }
-      :preflight { model = lock.base_model }
+      :preflight { model = lock.base_model, only_look = true }
   end)
   if ok then return "same", found.shutdown_date end
   if err.is(found) and (found.status == 404 or found.code == "model_shut_down") then return "differs" end

@@ -19,7 +19,7 @@ path upwards: 404
 path upwards, encoded: 404
 body that is no JSON: 400
 deep JSON: 400
-beside 300 that never finish: 200
+beside 1000 that never finish: 200
 afterwards: 200
 end
 ]]

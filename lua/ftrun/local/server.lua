@@ -87,6 +87,10 @@ local function respond(ctx, request)
     answer.refuse(413, "The request body is too large; at most 512 MB in a file, 64 MB in JSON.", nil,
       "request_too_large")
   end
+  if request.unstored then
+    answer.refuse(500, ("The upload cannot be stored on this machine: %s. Make room below FTRUN_DIR, or put it "
+      .. "elsewhere."):format(request.unstored), "file", "storage_failed", { ["x-should-retry"] = "false" })
+  end
   if request.malformed then answer.refuse(400, "The multipart/form-data body cannot be read.", nil, "invalid_form") end
   local route, id, second = find_route(request)
   local value = route(ctx, request, id, second)
@@ -99,7 +103,9 @@ local function excuse(e)
   local message = tostring(e)
   log.error("local provider: " .. message)
   if not err.is(e) then message = "internal error, please report it: " .. message end
-  return (answer.error { status = 500, error = { message = message, type = "server_error" } })
+  -- asking again makes no room on a disk
+  return (answer.error { status = 500, error = { message = message, type = "server_error" },
+    headers = { ["x-should-retry"] = err.is(e) and "false" or nil } })
 end
 
 local function handler(ctx, on_log)
@@ -118,13 +124,13 @@ local function handler(ctx, on_log)
   end
 end
 
+local PLACE = "The local provider keeps its files and jobs there: make room and the folder writable, or name another one "
+  .. "with FTRUN_DIR."
+
 local function listen(options, handle)
   local port = options.port or 0
   local made, why, reason = fs.mkdir(options.dir .. "/spool")
-  if not made then
-    err.raise("system", why, { code = reason, advice = "The local provider keeps its files and jobs there: "
-      .. "make the folder writable, or name another one with FTRUN_DIR." })
-  end
+  if not made then err.raise("system", why, { code = reason, advice = PLACE }) end
   local listener, message, code = server.listen { host = options.host, port = port, handler = handle,
                                                   spool = options.dir .. "/spool" }
   if listener then return listener end
@@ -144,6 +150,7 @@ function M.start(options)
   local ok, store = pcall(Store.open, options.dir, url)
   if not ok then
     listener:close()
+    if err.is(store) and store.kind == "system" then store.advice = store.advice or PLACE end
     error(store, 0)
   end
   ctx.store = store

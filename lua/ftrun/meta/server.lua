@@ -12,6 +12,8 @@ local server = {}
 ---@field body string?             up to memory_bytes; nil for multipart
 ---@field form table<string, string|ft.server.Upload>?  multipart/form-data; a repeated name keeps its last value
 ---@field too_large boolean?       the body was past a limit: neither body nor form; answer 413 in your own shape
+---@field unstored string?        why an uploaded file could not be written ("No space left on device"): neither body nor
+---                                form; answer 500
 ---@field malformed boolean?       the form could not be read: neither body nor form; answer 400
 ---@field remote string            peer address
 
@@ -39,6 +41,8 @@ local server = {}
 ---@field memory_bytes integer?  largest body that is not multipart, default 64 MiB; larger: too_large
 ---@field upload_bytes integer?  largest uploaded file, default 512 MiB; larger: too_large
 ---@field timeout_s number?      idle connection, default 120
+---@field head_s number?         longest time from connecting to the end of the request's head, default 10. From 675
+---                              connections on, one that asks nothing is ended after a second
 
 --- A handler that raises makes a 500 answer and a line in the log. One whose client went away is cancelled where it
 --- waits, within a quarter of a second; a client that will send no more (a half-closed connection) counts as gone.

@@ -43,11 +43,11 @@ end
 -- ---- models ----
 
 --- Checks, before anything is uploaded, that the provider answers, accepts the key, has the model and takes the files.
----@param o { model: string, suffix: string?, files: { path: string, bytes: integer? }[]? }
+---@param o { model: string, suffix: string?, files: { path: string, bytes: integer? }[]?, only_look: boolean? }
 ---@return ftrun.Preflight
 function Provider:preflight(o) return preflight.check(self, o) end
 
---- Whether the organization may still train. Raises when it may not.
+--- Whether the organization may still train. In doubt it asks for a job that cannot be. Raises when it may not.
 ---@param model string
 ---@return string? warning  when it is likely that it may not
 function Provider:may_train(model) return preflight.may_train(self, model) end

@@ -14,7 +14,8 @@ local NEWCOMERS_UNTIL = "2026-05-07"
 --- seen from here; a job in that time speaks for one.
 local QUIET_UNTIL, QUIET_DAYS = "2026-07-02", 60
 
-local NO_FILE = "file-ftrunasksforafilethatisnot"
+--- No id of a file: those have letters and digits behind the dash.
+local NO_FILE = "file-ftrun.asks/for.no.file"
 
 local M = {}
 
@@ -64,15 +65,18 @@ local function doubt(provider)
 end
 
 --- OpenAI refuses an organization only when the job is created, after the files have gone up. Where there is doubt, a
---- job is asked for whose file does not exist: it can never be made, and who is shut out is told so before.
-local function refused(provider, model)
+--- job is asked for without a file: its id is none, so no file can ever have it, and nothing can be trained. Who is shut
+--- out is told so before.
+local function ask(provider, model)
   local ok, e = pcall(provider.create, provider, { model = model, training_file = NO_FILE })
   if ok then
+    -- a provider that looks for files later: the job can only fail, and must not stand there until then
     pcall(provider.cancel, provider, e.id)
+    return "allowed"
   elseif not err.is(e) then
     error(e, 0)
   end
-  return not ok and e.code == "training_not_available" and e or nil
+  return e.code == "training_not_available" and "refused" or "unknown", e
 end
 
 --- Raises when the organization may train no more; what is only likely is the warning that is returned.
@@ -82,8 +86,9 @@ end
 function M.may_train(provider, model)
   local why = at_openai(provider) and doubt(provider)
   if not why then return nil end
-  local e = refused(provider, model)
-  if e then
+  local verdict, e = ask(provider, model)
+  if verdict == "allowed" then return nil end
+  if verdict == "refused" then
     e.message = ("%s: %s"):format(e.message, why)
     error(e, 0)
   end
@@ -99,7 +104,8 @@ end
 
 --- Raises when the job would surely be refused.
 ---@param provider ftrun.Provider
----@param o { model: string, suffix: string?, files: { path: string, bytes: integer? }[]? }
+---@param o { model: string, suffix: string?, files: { path: string, bytes: integer? }[]?, only_look: boolean? }
+---  only_look: nothing is asked for; whether the organization may still train is left open
 ---@return ftrun.Preflight
 function M.check(provider, o)
   check_limits(provider, o)
@@ -116,7 +122,7 @@ function M.check(provider, o)
       code = "model_shut_down", advice = "Choose another base_model, or use --local." })
   end
   return { model = model.id or o.model, shutdown_date = date, days = days,
-    warning = M.may_train(provider, model.id or o.model) }
+    warning = not o.only_look and M.may_train(provider, model.id or o.model) or nil }
 end
 
 return M
