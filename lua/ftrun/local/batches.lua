@@ -120,12 +120,18 @@ local function work_path(ctx, record, kind)
   return ("%s/batches/%s.%s"):format(ctx.store.dir, record.id, kind)
 end
 
+--- Where the answers are: a restart may have come between the two files' becoming the account's.
+local function answers_path(ctx, record, kind)
+  local published = ctx.store.files:get(record.reserved[kind])
+  return published and ctx.store:content(published.id) or work_path(ctx, record, kind)
+end
+
 --- The custom_ids that were answered before a restart, counted. The record's counts change only when all have been
 --- read: who asks meanwhile must not see them fall.
 local function answered(ctx, record)
   local done, counts = {}, { completed = 0, failed = 0 }
   for kind, counted in pairs { output = "completed", error = "failed" } do
-    lines.take_up(work_path(ctx, record, kind), function(line)
+    lines.take_up(answers_path(ctx, record, kind), function(line)
       local ids = dataset.pick(line, { "custom_id" })
       if not ids or not ids[1] then return false end
       done[ids[1]], counts[counted] = true, counts[counted] + 1

@@ -124,8 +124,8 @@ local function handler(ctx, on_log)
   end
 end
 
-local PLACE = "The local provider keeps its files and jobs there: make room and the folder writable, or name another one "
-  .. "with FTRUN_DIR."
+local PLACE = "The local provider keeps its files and jobs there: make room and the folder writable, or name another "
+  .. "one with FTRUN_DIR."
 
 local function listen(options, handle)
   local port = options.port or 0

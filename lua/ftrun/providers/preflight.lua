@@ -65,8 +65,8 @@ local function doubt(provider)
 end
 
 --- OpenAI refuses an organization only when the job is created, after the files have gone up. Where there is doubt, a
---- job is asked for without a file: its id is none, so no file can ever have it, and nothing can be trained. Who is shut
---- out is told so before.
+--- job is asked for without a file: its id is none, so no file can ever have it, and nothing can be trained. Who is
+--- shut out is told so before.
 local function ask(provider, model)
   local ok, e = pcall(provider.create, provider, { model = model, training_file = NO_FILE })
   if ok then
