@@ -120,10 +120,10 @@ local function work_path(ctx, record, kind)
   return ("%s/batches/%s.%s"):format(ctx.store.dir, record.id, kind)
 end
 
---- Where the answers are: a restart may have come between the two files' becoming the account's.
+--- Where the answers are: a kill may have come in the middle of making them files of the account.
 local function answers_path(ctx, record, kind)
-  local published = ctx.store.files:get(record.reserved[kind])
-  return published and ctx.store:content(published.id) or work_path(ctx, record, kind)
+  local published = ctx.store:content(record.reserved[kind])
+  return fs.stat(published) and published or work_path(ctx, record, kind)
 end
 
 --- The custom_ids that were answered before a restart, counted. The record's counts change only when all have been
@@ -165,7 +165,7 @@ end
 --- The files become the account's, under ids that were reserved: a second time changes nothing.
 local function publish(ctx, record)
   for kind, count in pairs { output = record.request_counts.completed, error = record.request_counts.failed } do
-    local path, id = work_path(ctx, record, kind), record.reserved[kind]
+    local path, id = answers_path(ctx, record, kind), record.reserved[kind]
     if count > 0 then
       if not ctx.store.files:get(id) then
         files.take(ctx, { id = id, path = path, filename = ("%s_%s.jsonl"):format(record.id, kind),
@@ -174,7 +174,7 @@ local function publish(ctx, record)
       end
       record[kind .. "_file_id"] = id
     end
-    Store.discard(path)
+    Store.discard(work_path(ctx, record, kind))
   end
 end
 

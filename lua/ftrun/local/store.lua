@@ -80,13 +80,24 @@ function Store.discard(path)
   if not ok and code ~= "not_found" then err.raise("system", message, { code = code }) end
 end
 
+--- Ids of files that batches under way will have: their contents may be there before their records.
+local function promised(self)
+  local ids = {}
+  for _, batch in ipairs(self.batches:page { limit = math.huge }) do
+    local ended = batch.completed_at or batch.failed_at or batch.cancelled_at
+    for _, id in pairs(not ended and batch.reserved or {}) do ids[id] = true end
+  end
+  return ids
+end
+
 --- What a kill left between two steps: contents whose record was never written, states of forgotten jobs.
 local function sweep(self)
+  local kept = promised(self)
   check(fs.remove(self.dir .. "/spool", true))
   check(fs.mkdir(self.dir .. "/spool"))
   for _, name in ipairs(check(fs.list(self.dir .. "/files"))) do
     local id = name:match("^(.+)%.data$")
-    if id and not self.files:get(id) then check(fs.remove(self.dir .. "/files/" .. name)) end
+    if id and not self.files:get(id) and not kept[id] then check(fs.remove(self.dir .. "/files/" .. name)) end
   end
 end
 
