@@ -54,6 +54,13 @@ function sink.upload(path, again)
   return "upload it: wandb sync " .. (parent and parent .. "*" .. tail or ("'%s'"):format((folder:gsub("'", "'\\''"))))
 end
 
+--- What is to be said of files and artifacts that the server did not take.
+---@param lost integer
+---@return string
+function sink.refused(lost)
+  return lost > 0 and (", but %d of its files or artifacts were refused"):format(lost) or ""
+end
+
 --- Ends both; what is left is sent, if that is possible in time. Says what became of the run.
 ---@param again string?  the command that sends the rest
 ---@return string text
@@ -67,14 +74,14 @@ function Sink:close(again)
   local r = self.stream:close()
   if not r.why then
     return ("the run is at %s%s%s"):format(r.url or set.base_url, r.complete and "" or ", all up to here",
-      r.lost > 0 and (", but %d of its files or artifacts were refused"):format(r.lost) or "")
+      sink.refused(r.lost))
   end
   if not self.ended then
     return ("%d of %d steps are sent (%s); the rest follows when the run goes on"):format(r.history, self.steps, r.why)
   end
   return ("not all was sent (%s): %s; it is kept%s"):format(r.why, r.history < self.steps
     and ("%d of %d steps are missing"):format(self.steps - r.history, self.steps) or "the end is missing",
-    again and ", send it: " .. again or "")
+    again and "; send it with: " .. again or "")
 end
 
 return sink

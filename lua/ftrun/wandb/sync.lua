@@ -37,7 +37,7 @@ end
 local function send(place, set)
   local r = online.send { path = place.log, set = set }
   if r.why then return "failed", ("%s; it is kept in %s"):format(r.why, place.dir) end
-  return "sent", ("it is at %s"):format(r.url or set.base_url)
+  return "sent", ("it is at %s%s"):format(r.url or set.base_url, sink.refused(r.lost))
 end
 
 --- What to do with one of them, done. `make` gives it as existing.lua does.
