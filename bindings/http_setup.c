@@ -219,9 +219,13 @@ static int set_auth(lua_State *L, struct ft_http_op *op) {
   }
   const char *header = ft_opt_string(L, t, "header", "Authorization", NULL);
   const char *prefix = ft_opt_string(L, t, "prefix", "Bearer ", NULL);
-  size_t size = strlen(header) + strlen(prefix) + strlen(value) + 3;
-  char *line = need(L, malloc(size));
-  snprintf(line, size, "%s: %s%s", header, prefix, value);
+  size_t name_size = strlen(header), prefix_size = strlen(prefix), value_size = strlen(value);
+  size_t size = name_size + 2 + prefix_size + value_size + 1;
+  char *line = need(L, malloc(size)), *end = line;
+  end = (char *)memcpy(end, header, name_size) + name_size;
+  end = (char *)memcpy(end, ": ", 2) + 2;
+  end = (char *)memcpy(end, prefix, prefix_size) + prefix_size;
+  memcpy(end, value, value_size + 1);
   struct curl_slist *list = curl_slist_append(op->headers, line);
   explicit_bzero(line, size);
   free(line);

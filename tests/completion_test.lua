@@ -10,9 +10,7 @@ local BIN = os.getenv "FTRUN_BIN"
 local function there(shell) return os.execute("command -v " .. shell .. " >/dev/null 2>&1") end
 
 for shell, check in pairs { bash = "bash -n", zsh = "zsh -n", fish = "fish -n" } do
-  t.test(("the script for %s knows every command and option, and %s reads it where it is installed"):format(shell,
-    shell), function()
-    local dir <close> = t.folder()
+  t.test("the script for " .. shell .. " knows every command and option", function()
     local script = completion[shell]()
     for _, c in ipairs(commands) do
       t.has(script, c.name)
@@ -21,8 +19,13 @@ for shell, check in pairs { bash = "bash -n", zsh = "zsh -n", fish = "fish -n" }
         t.has(script, shell == "fish" and "-l " .. long or "--" .. long)
       end
     end
-    assert(fs.write(dir.path .. "/script", script))
-    if there(shell) then t.eq(os.execute(("%s %s/script"):format(check, dir.path)), true) end
+  end)
+
+  t.test(shell .. " reads its script", function()
+    if not there(shell) then t.skip(shell .. " is not installed; .ci/setup installs it") end
+    local dir <close> = t.folder()
+    assert(fs.write(dir.path .. "/script", completion[shell]()))
+    t.eq(os.execute(("%s %s/script"):format(check, dir.path)), true)
   end)
 end
 

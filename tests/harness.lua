@@ -10,6 +10,19 @@ function t.test(name, fn)
   t.tests[#t.tests + 1] = { name = name, fn = fn }
 end
 
+local skipped = setmetatable({}, { __name = "skip" })
+
+--- Ends a test that cannot be made here; the reason is printed.
+---@param reason string
+function t.skip(reason)
+  skipped.reason = reason
+  error(skipped, 0)
+end
+
+--- Why a test that ended with this error was not made; nil when it has failed.
+---@return string?
+function t.skipped(e) return rawequal(e, skipped) and skipped.reason or nil end
+
 local function show(v, depth)
   if type(v) == "string" then return ("%q"):format(v) end
   if type(v) ~= "table" or depth > 4 then return tostring(v) end
