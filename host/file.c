@@ -80,6 +80,7 @@ int ft_draft_open(struct ft_draft *d, const char *path, mode_t mode) {
   if (!exists && errno != ENOENT) return errno;
   if (exists && S_ISDIR(st.st_mode)) return EISDIR;
   if (exists && !S_ISREG(st.st_mode)) {
+    if (strlen(path) < sizeof d->path) memcpy(d->path, path, strlen(path) + 1); /* for messages */
     d->fd = open(path, O_WRONLY | O_CLOEXEC);
     return d->fd < 0 ? errno : 0;
   }

@@ -173,6 +173,16 @@ t.test("Ctrl-C keeps what was answered, and says how to go on", function()
   end, function(r) return m.handler(r) end)
 end)
 
+t.test("an evaluation in which no row was answered is no success", function()
+  program.against_server(function(dir, start)
+    write(dir, "rows.jsonl",
+      [[{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}]] .. "\n")
+    local r = start("eval", "--data", "rows.jsonl", "--model", "m", "--score", "exact")
+    t.eq(r.code, 16, r.err)
+    t.has(r.err, "no row was answered by every model")
+  end, function() return { status = 200, body = '{"choices":[]}' } end)
+end)
+
 t.test("chat tells tokens and time, an answer that was cut, and a refusal", function()
   local reply
   program.against_server(function(_, start)

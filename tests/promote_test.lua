@@ -70,6 +70,17 @@ t.test("a file that was not there is made for its owner alone, and is gone after
   end)
 end)
 
+t.test("an empty value is called so, and a second promotion at the same time is told what to do", function()
+  in_folder(function(dir, put)
+    assert(fs.write(dir .. "/.env", "OPENAI_MODEL=\n"))
+    t.has(promote.line(put()), "(before: empty)")
+    t.eq(promote.shown(promote.rollback().previous), "empty")
+    local _ <close> = runs.hold "promotions"
+    local e = t.raises("another promotion is being written", put)
+    t.eq({ e.kind, e.advice }, { "busy", "Start the same command again." })
+  end)
+end)
+
 t.test("the record is there before the file is changed, with scores and what stood there", function()
   in_folder(function(dir, put)
     assert(fs.write(dir .. "/.env", "OPENAI_MODEL='old'\n"))

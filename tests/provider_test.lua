@@ -388,6 +388,8 @@ t.test("chat sends messages and takes the answer apart", function()
     { id = "c1", model = "m", text = "{}", finish_reason = "stop",
       usage = { prompt_tokens = 3, completion_tokens = 1, total_tokens = 4 } })
   t.eq(requests[1].body, { model = "m", messages = { { role = "user", content = "Привіт" } }, temperature = 0 })
+  t.eq(open { body = { usage = { prompt_tokens = "3", completion_tokens = -1, total_tokens = 0.5 },
+    choices = { { message = { content = 42 } } } } }:chat({ model = "m", messages = {} }), { text = "", usage = {} })
   t.eq(open { body = { choices = json.array {} } }:chat({ model = "m", messages = {} }).text, "")
 end)
 

@@ -72,10 +72,16 @@ function err.is(e)
   return getmetatable(e) == Error
 end
 
+-- What can be done about the machine's own refusals.
+local MACHINE = { disk_full = "Free some space there, then start the same command again.",
+  denied = "Look who owns it and may write there: ls -ld" }
+
 --- Turns the `nil, message, code` of a native call into a raised error of a kind; passes anything
 --- else through.
 function err.check(kind, value, message, code, ...)
-  if value == nil and message ~= nil then err.raise(kind, message, { code = code }) end
+  if value == nil and message ~= nil then
+    err.raise(kind, message, { code = code, advice = kind == "system" and MACHINE[code] or nil })
+  end
   return value, message, code, ...
 end
 

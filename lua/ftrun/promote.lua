@@ -117,6 +117,15 @@ local function read(path, key)
   return value, raw
 end
 
+local function hold()
+  return runs.hold("promotions", "another promotion is being written", "Start the same command again.")
+end
+
+--- A value as people read it.
+---@param value string?
+---@return string
+function M.shown(value) return value == nil and "not set" or value == "" and "empty" or value end
+
 --- Writes the model's id. Doing it again changes nothing.
 ---@param o { recipe: ftrun.Recipe, run: string, model: string, evaluation: ftrun.Evaluation?, forced: boolean?,
 ---  gate: ftrun.gate.Decision?, lock_sha256: string? }
@@ -126,7 +135,7 @@ function M.run(o)
   if not o.model:find "^[%w%._:/@+-]+$" then
     err.raise("provider", ("the model's id cannot be written into a file of settings: '%s'"):format(o.model))
   end
-  local _ <close> = runs.hold "promotions"
+  local _ <close> = hold()
   local value, raw = read(path, key)
   local record = { action = "promote", run = o.run, model = o.model, key = key, env_file = path, previous = value,
     previous_raw = raw, created = not fs.stat(path) or nil, forced = o.forced or nil,
@@ -153,7 +162,7 @@ end
 ---@return ftrun.Promotion undone
 ---@return ftrun.Promotion record
 function M.rollback()
-  local _ <close> = runs.hold "promotions"
+  local _ <close> = hold()
   local i, last = newest(M.records())
   if not last then
     err.raise("usage", "there is no promotion to undo in " .. records_path(),
@@ -162,8 +171,8 @@ function M.rollback()
   local value = read(last.env_file, last.key)
   if value ~= last.model and value ~= last.previous then
     err.raise("setting", ("%s is %s now, not what was promoted: it was changed by somebody else"):format(last.key,
-      value or "not set"), { where = last.env_file, advice = "Before the promotion it was "
-      .. (last.previous or "not set") .. "; change the file by hand." })
+      M.shown(value)), { where = last.env_file, advice = "Before the promotion it was "
+      .. M.shown(last.previous) .. "; change the file by hand." })
   end
   local record = { action = "rollback", of = i, run = last.run, key = last.key, env_file = last.env_file,
     model = last.previous }
@@ -214,7 +223,7 @@ end
 ---@return string
 function M.line(record)
   return ("%s=%s in %s (%s)"):format(record.key, record.model, record.env_file, record.unchanged
-    and "as it was" or "before: " .. (record.previous or "not set"))
+    and "as it was" or "before: " .. M.shown(record.previous))
 end
 
 return M

@@ -65,6 +65,11 @@ local function useful(c, job)
   return ok and job or nil
 end
 
+local function creator(job)
+  local run = job.metadata.ftrun_run
+  return type(run) == "string" and run or nil
+end
+
 --- Whether the request of a run that was interrupted made a job: it is looked for as that run itself would.
 local function lost(c, summary)
   local path = runs.dir(summary.id) .. "/journal.jsonl"
@@ -101,10 +106,10 @@ function M.find(c)
       job = get(c, summary.job)
     end
     job = useful(c, job)
-    if job then return job, job.metadata.ftrun_run or summary.id end
+    if job then return job, creator(job) or summary.id end
   end
   local job = useful(c, c.provider:find(M.mark(c.summary.training)))
-  return job, job and job.metadata.ftrun_run
+  return job, job and creator(job)
 end
 
 --- What a user reads of it.

@@ -18,14 +18,20 @@ local wrap = require "ftrun.wrap"
 
 local command = {}
 
-local function validation_of(dir)
+local function validation_of(summary, dir)
   local records = journal.read(dir .. "/journal.jsonl")
   for i = #records, 1, -1 do
     local record = records[i]
     if record.phase == "prepare" then
       local side = record.data.validation
       -- in the run's own folder: the path in the journal of an imported run is another machine's
-      return type(side) == "table" and side.path and dir .. "/validation.jsonl" or nil
+      local path = type(side) == "table" and side.path and dir .. "/validation.jsonl" or nil
+      if path and not fs.stat(path) then
+        err.raise("data", "the run's validation rows are not here", { where = path,
+          advice = (summary.imported and "Its sender left them out: ftrun export --with-data takes them along.\n" or "")
+            .. "Measure on other rows: ftrun eval --data FILE --model " .. (summary.model or "MODEL") })
+      end
+      return path
     end
   end
 end
@@ -73,8 +79,9 @@ local function of_run(args)
   local recipe <close> = loaded
   local t <close> = target.open(summary.provider)
   local dir = runs.dir(summary.id)
-  local result = run(args, { recipe = recipe, provider = t.provider, dir = dir, validation = validation_of(dir),
-    base = measured.base(recipe), tuned = summary.model, others = args.model, aside = aside and score.kind or nil })
+  local result = run(args, { recipe = recipe, provider = t.provider, dir = dir,
+    validation = validation_of(summary, dir), base = measured.base(recipe), tuned = summary.model,
+    others = args.model, aside = aside and score.kind or nil })
   -- the gate is about the run's own score, on all of its rows
   local decision = recipe.gate and not result.partial and not score and gate.decide(recipe.gate, result) or nil
   return show(args, result, decision)

@@ -112,7 +112,7 @@ function command.main(args, state)
   if summary.failed == 0 then return 0 end
   err.raise("partial", ("%s failed; %s say why"):format(amounts.count(summary.failed, "row"),
     args.output and "lines with \"error\" in " .. args.output or "lines with \"error\""),
-    { advice = "Start the same command again: it asks only what is missing." })
+    { advice = "Mend the rows whose fault it is, then start the same command again: it asks only what is missing." })
 end
 
 return command

@@ -11,7 +11,7 @@ function command.main(args)
     log.out(json.encode(undone) .. "\n")
   elseif not args.quiet then
     log.out(("%s in %s is %s again\nundone: the promotion of %s\n"):format(undone.key, undone.env_file,
-      undone.previous or "not set", promote.when(undone)))
+      promote.shown(undone.previous), promote.when(undone)))
   end
   return 0
 end

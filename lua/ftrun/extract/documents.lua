@@ -26,7 +26,7 @@ end
 
 local function line_row(recipe, line, place)
   local row, message = source.row(line)
-  if not row then return false, place, message end
+  if not row then return false, place, ("the line is no JSON object: %s; mend it, or take it out"):format(message) end
   local column = recipe.extract.key or recipe.dataset.key
   return row, column and row[column] or place
 end

@@ -72,7 +72,7 @@ function Stream:finish()
   end
   if not self.done and not self.finish_reason then fail(self, "broke off") end
   return { id = self.id, model = self.model, text = self.text, refusal = self.refusal,
-    finish_reason = self.finish_reason, usage = values.plain(self.usage) }
+    finish_reason = self.finish_reason, usage = values.usage(self.usage) }
 end
 
 return Stream

@@ -27,6 +27,14 @@ local function plain(t)
   return copy
 end
 
+--- Counts of tokens: a server that says something else than a number has said nothing.
+---@return table<string, integer>
+function values.usage(w)
+  local counts = {}
+  for k, v in pairs(plain(w)) do if math.type(v) == "integer" and v >= 0 then counts[k] = v end end
+  return counts
+end
+
 values.text, values.integer, values.object, values.plain = text, integer, object, plain
 
 ---@class ftrun.File
@@ -173,7 +181,7 @@ function values.answer(w)
   local choice = object(object(w.choices)[1])
   local message = object(choice.message)
   return { id = text(w.id), model = text(w.model), text = text(message.content) or "", refusal = text(message.refusal),
-    finish_reason = text(choice.finish_reason), usage = plain(w.usage) }
+    finish_reason = text(choice.finish_reason), usage = values.usage(w.usage) }
 end
 
 return values
