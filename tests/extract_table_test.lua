@@ -141,6 +141,20 @@ t.test("killed in the middle of writing, it goes on, and writes no row twice", f
   end)
 end)
 
+t.test("a row without a key, or with one that several rows have, is written nowhere", function()
+  local from = [[from = { query = "SELECT nullif(id, 2) AS id, text FROM acts WHERE id < 6 ORDER BY id" }]]
+  with_model(recipe_with(from, 'write = { table = "acts", column = "result" }'), function(_, start)
+    query "ALTER TABLE acts DROP CONSTRAINT acts_pkey"
+    query "INSERT INTO acts (id, text) VALUES (4, 'Стаття 4, інша')"
+    local r = start("--write")
+    t.eq(r.code, 16, r.err)
+    t.has(r.out, "its id is null: nothing says which row of acts it is")
+    t.has(r.out, "acts has 2 rows with this key")
+    t.eq(query "SELECT string_agg(id::text, ' ' ORDER BY id) AS ids FROM acts WHERE result IS NOT NULL",
+      { { ids = "1 3 5" } })
+  end)
+end)
+
 -- ---- the table alone ----
 
 local function opened(dir, write)
@@ -170,6 +184,31 @@ t.test("a table or column that is not there is the recipe's error, with its line
   t.has(tostring(e), "Did you mean done?")
   e = fault 'write = { table = "acts; DROP TABLE acts", column = "result" }'
   t.has(e.message, "there is no table acts; DROP TABLE acts")
+end)
+
+t.test("what the database will not let be written is said before anything is asked", function()
+  make_table()
+  query "CREATE OR REPLACE VIEW seen AS SELECT id, result FROM acts UNION ALL SELECT id, result FROM acts"
+  t.has(fault('write = { table = "seen", column = "result" }').message, "cannot update view")
+  query "DROP VIEW seen"
+  query "DROP ROLE IF EXISTS reader"
+  query "CREATE ROLE reader LOGIN"
+  query "GRANT SELECT ON acts TO reader"
+  local connect = postgres.connect
+  local _ <close> = setmetatable({}, { __close = function()
+    postgres.connect = connect
+    query "DROP OWNED BY reader"
+    query "DROP ROLE reader"
+  end })
+  postgres.connect = function(o)
+    local c, message, code = connect(o)
+    if c then assert(c:query "SET ROLE reader") end
+    return c, message, code
+  end
+  local e = fault(WRITE)
+  t.eq(e.kind, "database")
+  t.has(tostring(e), "permission denied")
+  t.has(tostring(e), "GRANT SELECT, UPDATE ON acts")
 end)
 
 t.test("a value that the column refuses fails its row alone", function()

@@ -1,5 +1,6 @@
 --- What is asked about: rows of the recipe's query, files, or standard input. Each is a table with
 ---   next() -> row, key              the next one; nil at the end
+---          -> row, place, nil, "unkeyed"   one whose key is null or missing
 ---          -> false, key, message   one that cannot be used
 ---   total(rows) -> number?          how many there will be, after so many, as far as that can be told
 ---   close()                         idempotent
@@ -28,6 +29,7 @@ local function line_row(recipe, line, place)
   local row, message = source.row(line)
   if not row then return false, place, ("the line is no JSON object: %s; mend it, or take it out"):format(message) end
   local column = recipe.extract.key or recipe.dataset.key
+  if column and not row[column] then return row, place, nil, "unkeyed" end
   return row, column and row[column] or place
 end
 
@@ -52,6 +54,7 @@ local function from_query(recipe)
   return { close = rows.close, total = function(n) return select(2, rows.position(n)) end, next = function()
     local row, label = rows.next()
     if not row then return nil end
+    if key and not row[key] then return row, label, nil, "unkeyed" end
     return row, key and row[key] or label
   end }
 end

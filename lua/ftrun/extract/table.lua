@@ -83,6 +83,18 @@ local function statement(self)
     key, free "v.value") .. returning
 end
 
+--- What would be refused when it is written is refused before anything is asked: permissions, views.
+local function try(self)
+  local more = {}
+  for i, value in ipairs(self.further) do more[i] = value end
+  local ok, message, code = self.connection:query("EXPLAIN " .. self.statement, { "{}", "{}", table.unpack(more) })
+  if not ok then
+    err.raise("database", message, { code = code, where = self.recipe:where("extract", "write"),
+      advice = code == "42501" and ("Grant it: GRANT SELECT, UPDATE ON %s TO the user of the database's URL")
+        :format(self.name) or nil })
+  end
+end
+
 --- Opens the table that a recipe's extract.write names, and checks that it has the columns. To be closed.
 ---@param recipe ftrun.Recipe
 ---@param o { overwrite: boolean? }?
@@ -99,8 +111,10 @@ function M.open(recipe, o)
   local ok, fault = pcall(function()
     read_columns(self)
     self.statement = statement(self)
-    self.look = ("SELECT t.%s::text AS key, t.%s IS NOT NULL AS filled FROM %s AS t WHERE t.%s = ANY($1::%s[])")
-      :format(quoted(self.key), quoted(w.column), self.quoted, quoted(self.key), self.key_type)
+    try(self)
+    self.look = ("SELECT t.%s::text AS key, bool_or(t.%s IS NOT NULL) AS filled, count(*) AS rows FROM %s AS t "
+      .. "WHERE t.%s = ANY($1::%s[]) GROUP BY 1"):format(quoted(self.key), quoted(w.column), self.quoted, quoted(self.key),
+      self.key_type)
   end)
   if not ok then
     connection:close()
@@ -124,7 +138,10 @@ local function look(self, keys)
     for _, key in ipairs(keys) do found[key] = look(self, { key })[key] end
     return found
   end
-  for _, row in ipairs(result.rows) do found[row.key] = row.filled == "t" and "filled" or "free" end
+  for _, row in ipairs(result.rows) do
+    found[row.key] = row.rows ~= "1" and ("%s has %s rows with this key, and a result belongs to one: the query's key "
+      .. "is to be unique there"):format(self.name, row.rows) or row.filled == "t" and "filled" or "free"
+  end
   return found
 end
 
@@ -140,7 +157,10 @@ function Table:filter(documents)
       local row, key, message, kind = documents.next()
       if row == nil then break end
       ahead[#ahead + 1] = { row, key, message, kind }
-      if row and not asked[key] then keys[#keys + 1], asked[key] = key, true end
+      if row and kind == "unkeyed" then
+        ahead[#ahead] = { false, key,
+          ("its %s is null: nothing says which row of %s it is"):format(self.key, self.name) }
+      elseif row and not asked[key] then keys[#keys + 1], asked[key] = key, true end
     end
     local found = #keys > 0 and look(self, keys) or {}
     for i, d in ipairs(ahead) do
