@@ -458,4 +458,6 @@ t.test("a cancelled run says why, and claims no epochs that it did not train", f
   t.has(report.html(f), "The recipe cancelled it: the loss explodes")
   t.has(table.concat(brief.lines(f), "\n"), "cancelled        the loss explodes")
   t.has(report.html(f), '<th scope="row">Epochs</th><td class="n">3</td><td class="n">–</td>')
+  f.result = { state = "succeeded", usage = { usd = 9 }, trained_by = "run-1" }
+  t.has(table.concat(brief.lines(f), "\n"), "$9.00, paid by run-1")
 end)

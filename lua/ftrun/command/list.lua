@@ -35,7 +35,9 @@ local function outcome(r)
       verdict = first.verdict }
   end
   local asked = evaluation.cost and evaluation.cost.usd
-  return score, usage.usd and usage.usd + (asked or 0) or nil
+  -- a training that another run paid for is counted there
+  local trained = result.trained_by and 0 or usage.usd
+  return score, trained and trained + (asked or 0) or nil
 end
 
 local function number(v) return v and ("%.3f"):format(v) or "-" end

@@ -112,9 +112,9 @@ function M.open(recipe, o)
     read_columns(self)
     self.statement = statement(self)
     try(self)
+    local key = quoted(self.key)
     self.look = ("SELECT t.%s::text AS key, bool_or(t.%s IS NOT NULL) AS filled, count(*) AS rows FROM %s AS t "
-      .. "WHERE t.%s = ANY($1::%s[]) GROUP BY 1"):format(quoted(self.key), quoted(w.column), self.quoted, quoted(self.key),
-      self.key_type)
+      .. "WHERE t.%s = ANY($1::%s[]) GROUP BY 1"):format(key, quoted(w.column), self.quoted, key, self.key_type)
   end)
   if not ok then
     connection:close()

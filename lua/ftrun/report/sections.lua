@@ -60,6 +60,8 @@ function M.money(f)
     c.free and h.p { class = "soft", "The local provider takes no money, and counts words of its own." }
       or price and h.p { class = "soft", ("At %s per million tokens trained: %s."):format(
         amounts.usd(price.usd_per_million), budget.origin(price)) },
+    f.result and f.result.trained_by and h.p { class = "soft",
+      "Another run trained this, and paid for it: " .. tostring(f.result.trained_by) },
     f.plan and f.plan.budget and h.p { class = "soft", "The recipe's budget: " .. amounts.usd(f.plan.budget.max_usd) } }
 end
 
