@@ -179,7 +179,7 @@ t.test("an evaluation in which no row was answered is no success", function()
       [[{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}]] .. "\n")
     local r = start("eval", "--data", "rows.jsonl", "--model", "m", "--score", "exact")
     t.eq(r.code, 16, r.err)
-    t.has(r.err, "no row was answered by every model")
+    t.has(r.err, "m has answered no row")
   end, function() return { status = 200, body = '{"choices":[]}' } end)
 end)
 
