@@ -59,7 +59,7 @@ local function kill_to_the_end(kills, expected)
 end
 
 t.test("kill -9 at random moments, starting again each time", function()
-  local left, expected = tonumber(os.getenv("FTRUN_KILLS") or 12), nil
+  local left, expected = tonumber(os.getenv("FTRUN_KILLS") or 8), nil
   while left > 0 do left, expected = kill_to_the_end(left, expected) end
 end)
 

@@ -1,5 +1,5 @@
 --- `ftrun serve` that is killed again and again: what it has answered for is there afterwards, and what it was doing
---- goes on. FTRUN_KILLS sets how many kills (default 8).
+--- goes on. FTRUN_KILLS sets how many kills (default 5).
 local t = require "harness"
 local fs = require "ft.fs"
 local time = require "ft.time"
@@ -7,7 +7,7 @@ local json = require "ftrun.json"
 local program = require "program"
 local providers = require "ftrun.providers"
 
-local KILLS = tonumber(os.getenv "FTRUN_KILLS" or 8)
+local KILLS = tonumber(os.getenv "FTRUN_KILLS" or 5)
 local LONG = program.RECIPE:gsub("n_epochs = 2, batch_size = 4", "n_epochs = 50, batch_size = 1")
 
 --- A server as a process of its own, which comes back on the same port after a kill.

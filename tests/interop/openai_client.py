@@ -289,6 +289,15 @@ def batches(server, program, folder, job):
 def steer(client, train, validation):
     job = create(client, train, validation, "two", n_epochs=50, batch_size=1)
     wait(client, job.id, lambda j: j.status == "running")
+    for what, error, call in (
+            ("a file that a job needs cannot be deleted", openai.ConflictError, lambda: client.files.delete(train.id)),
+            ("a web page gets nothing", openai.PermissionDeniedError,
+             lambda: client.with_options(default_headers={"Origin": "https://example.com"}).models.list())):
+        try:
+            call()
+            check(f"{what}: {error.__name__}", False)
+        except error as e:
+            check(f"{what}: {error.__name__}", e.request_id.startswith("req_"), e)
     check("jobs.pause", client.fine_tuning.jobs.pause(job.id).status == "paused")
     check("jobs.resume", client.fine_tuning.jobs.resume(job.id).status == "queued")
     check("jobs.cancel", client.fine_tuning.jobs.cancel(job.id).status == "cancelled")

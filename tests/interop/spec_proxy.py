@@ -259,7 +259,7 @@ def main(binary):
             ftrun.run("./dpo.lua", "--yes", codes=(8,))
             (project / "logged.lua").write_text(RECIPE.replace("seed = 7", 'seed = 8, wandb = { project = "laws", openai_integration = true }'))
             ftrun.run("run", "logged.lua", "--yes")
-            train = next((project / ".ftrun" / "runs").glob("*/train.jsonl"))
+            train = project / result["dir"] / "train.jsonl"
             tune = json.loads(ftrun.run("tune", "--training-file", str(train), "--upload", "--n-epochs", "50",
                                         "--batch-size", "1", "--yes", "--json").splitlines()[-1])
             for command in ("pause", "resume", "cancel"):

@@ -79,23 +79,43 @@ function Provider:permissions(model)
   return list
 end
 
---- Lets projects use a model. Asking again for the same makes another permission for the same, which does no harm.
+--- Lets projects use a model; those that may already keep the permission they have.
 ---@param model string
 ---@param projects string[]
----@return ftrun.Permission[]
+---@return ftrun.Permission[]  one for each project, in their order
 function Provider:permit(model, projects)
-  local page = self.wire:call("POST", permissions_path(model), { creates = true, auth = self.admin,
-    body = { project_ids = json.array(projects) } })
-  local list = {}
-  for i, w in ipairs(values.object(page.data)) do list[i] = values.permission(w) end
+  local list, missing = {}, {}
+  local function look()
+    local there = {}
+    for _, p in ipairs(self:permissions(model)) do there[p.project or ""] = p end
+    list, missing = {}, {}
+    for i, project in ipairs(projects) do
+      list[i] = there[project]
+      if not list[i] then missing[#missing + 1] = project end
+    end
+  end
+  look()
+  if #missing == 0 then return list end
+  local ok, e = pcall(self.wire.call, self.wire, "POST", permissions_path(model), { creates = true, auth = self.admin,
+    body = { project_ids = json.array(missing) } })
+  if not ok and not (err.is(e) and e.sent) then error(e, 0) end
+  look() -- the answer may be lost; what it was about is there or not
+  if #missing > 0 then
+    if not ok then error(e, 0) end
+    self.wire:unnamed "permission"
+  end
   return list
+end
+
+--- Deletes one thing. It is gone, too, when a repeated request is told that it is not there.
+local function delete(self, path, auth)
+  local ok, e = pcall(self.wire.call, self.wire, "DELETE", path, { auth = auth })
+  if not ok and not (err.is(e) and e.status == 404) then error(e, 0) end
 end
 
 ---@param model string
 ---@param id string  of a permission
-function Provider:forbid(model, id)
-  self.wire:call("DELETE", permissions_path(model, id), { auth = self.admin })
-end
+function Provider:forbid(model, id) delete(self, permissions_path(model, id), self.admin) end
 
 -- ---- files ----
 
@@ -150,12 +170,6 @@ end
 ---@param id string
 ---@return ftrun.File
 function Provider:file(id) return values.file(self.wire:call("GET", "/files/" .. http.escape(id))) end
-
---- Deletes one thing. It is gone, too, when a repeated request is told that it is not there.
-local function delete(self, path)
-  local ok, e = pcall(self.wire.call, self.wire, "DELETE", path)
-  if not ok and not (err.is(e) and e.status == 404) then error(e, 0) end
-end
 
 ---@param id string
 function Provider:delete_file(id) delete(self, "/files/" .. http.escape(id)) end
