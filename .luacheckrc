@@ -7,4 +7,4 @@ exclude_files = { "build*/**", "tests/fuzz/corpus/**", "tests/cases/sandbox/**" 
 files["lua/ftrun/meta"] = { ignore = { "111", "112", "113", "131", "211", "212", "241", "631" } }
 files["recipes"] = { read_globals = { "ft" } }
 files["tests/cases"] = { read_globals = { "ft" } }
-files["lua/ftrun/dsl.lua"] = { globals = { "ft" } }
+files["lua/ftrun/recipe/dsl.lua"] = { globals = { "ft" } }

@@ -1,6 +1,6 @@
 --- Intervals of differences: deterministic, paired, and covering the truth as often as they claim.
 local t = require "harness"
-local bootstrap = require "ftrun.bootstrap"
+local bootstrap = require "ftrun.evaluate.bootstrap"
 local score = require "ftrun.score"
 
 --- A scorer whose vectors are { number } and whose value is their mean.

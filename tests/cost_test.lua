@@ -1,11 +1,11 @@
 --- Money: epochs, tokens and dollars before a run, and what a budget makes of them.
 local t = require "harness"
-local amounts = require "ftrun.amounts"
-local budget = require "ftrun.budget"
-local cost = require "ftrun.cost"
+local amounts = require "ftrun.text.amounts"
+local budget = require "ftrun.plan.budget"
+local cost = require "ftrun.plan.cost"
 local fs = require "ft.fs"
-local meter = require "ftrun.meter"
-local prices = require "ftrun.prices"
+local meter = require "ftrun.plan.meter"
+local prices = require "ftrun.plan.prices"
 
 -- ---- arithmetic ----
 

@@ -1,8 +1,8 @@
 --- Cutting texts: where, how long, and that nothing is lost.
 local t = require "harness"
-local cut = require "ftrun.cut"
-local source = require "ftrun.source"
-local tokens = require "ftrun.tokens"
+local cut = require "ftrun.extract.cut"
+local source = require "ftrun.data.source"
+local tokens = require "ftrun.data.tokens"
 
 local SAMPLE = os.getenv "FTRUN_TESTS" .. "/../recipes/data/legal_acts.jsonl"
 

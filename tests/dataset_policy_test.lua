@@ -1,11 +1,11 @@
 local t = require "harness"
-local dataset = require "ftrun.dataset"
+local dataset = require "ftrun.data.dataset"
 local digest = require "ft.digest"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
 local recipe = require "ftrun.recipe"
-local source = require "ftrun.source"
-local tokens = require "ftrun.tokens"
+local source = require "ftrun.data.source"
+local tokens = require "ftrun.data.tokens"
 
 local EXAMPLE = [[
   if row.skip then return ft.skip(row.skip) end

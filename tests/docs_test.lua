@@ -54,5 +54,5 @@ t.test("the man page names every command and option", function()
 end)
 
 t.test(".env.example is what init writes", function()
-  t.eq(fs.read(root .. "/.env.example"), require("ftrun.templates").ENV)
+  t.eq(fs.read(root .. "/.env.example"), require("ftrun.share.templates").ENV)
 end)

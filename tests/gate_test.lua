@@ -1,6 +1,6 @@
 --- Gates: what passes, and everything that must not.
 local t = require "harness"
-local gate = require "ftrun.gate"
+local gate = require "ftrun.evaluate.gate"
 
 --- An evaluation of one F1 over n rows.
 local function evaluation(o)

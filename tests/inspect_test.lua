@@ -1,11 +1,11 @@
 local t = require "harness"
-local checksums = require "ftrun.inspect.checksums"
+local checksums = require "ftrun.data.inspect.checksums"
 local dataset = require "ft.dataset"
 local fs = require "ft.fs"
-local inspect = require "ftrun.inspect"
-local personal = require "ftrun.inspect.personal"
+local inspect = require "ftrun.data.inspect"
+local personal = require "ftrun.data.inspect.personal"
 local scan = require "ft.scan"
-local template = require "ftrun.inspect.template"
+local template = require "ftrun.data.inspect.template"
 
 local function encode(value) return assert(dataset.encode(value, { "messages", "role" })) end
 
@@ -467,7 +467,7 @@ t.test("any line is borne: broken JSON, other shapes, odd values", function()
 end)
 
 t.test("every code is in the table of codes, with the same severity", function()
-  local table_of_codes = require "ftrun.rules.codes".all
+  local table_of_codes = require "ftrun.data.rules.codes".all
   local list = good(40, function(i) return i % 2 == 0 and "a" or "b" end)
   list[41], list[42], list[43] = list[1], chat(prose(2), "c", "Answer."), chat(changed(prose(3), 30), "a", "Answer.")
   list[44] = { "validation", list[4] }

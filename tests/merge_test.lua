@@ -1,6 +1,6 @@
 --- Merging the answers to pieces of a text.
 local t = require "harness"
-local merge = require "ftrun.merge"
+local merge = require "ftrun.extract.merge"
 
 local RULES = { elements = { "type", "number" }, relations = { "target_nreg" },
   ["metadata.total"] = "count elements" }

@@ -1,16 +1,16 @@
 --- Methods of training other than from answers: rows, plan and request of preferences (dpo) and of reinforcement.
 local t = require "harness"
-local dataset = require "ftrun.dataset"
+local dataset = require "ftrun.data.dataset"
 local err = require "ftrun.err"
 local evaluation_rows = require "ftrun.evaluate.rows"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
 local plan = require "ftrun.plan"
-local plan_text = require "ftrun.plan_text"
+local plan_text = require "ftrun.plan.text"
 local program = require "program"
 local providers = require "ftrun.providers"
 local recipe = require "ftrun.recipe"
-local request = require "ftrun.request"
+local request = require "ftrun.plan.request"
 local server = require "ft.server"
 
 local ROWS = {}

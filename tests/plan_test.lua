@@ -1,12 +1,12 @@
 local t = require "harness"
-local dates = require "ftrun.dates"
-local dataset = require "ftrun.dataset"
+local dates = require "ftrun.plan.dates"
+local dataset = require "ftrun.data.dataset"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
 local plan = require "ftrun.plan"
-local plan_text = require "ftrun.plan_text"
+local plan_text = require "ftrun.plan.text"
 local recipe = require "ftrun.recipe"
-local tally = require "ftrun.tally"
+local tally = require "ftrun.data.tally"
 local time = require "ft.time"
 
 --- Stands for the tokenizer: every byte is a token.

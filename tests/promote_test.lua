@@ -3,8 +3,8 @@ local t = require "harness"
 local child = require "child"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
-local promote = require "ftrun.promote"
-local runs = require "ftrun.runs"
+local promote = require "ftrun.run.promote"
+local runs = require "ftrun.run.runs"
 local secrets = require "ft.secrets"
 
 local MODEL = "ft:gpt-4o-mini-2024-07-18:org:x:AbC123"
@@ -166,7 +166,7 @@ t.test("a link that leads out of the current folder is no way out, and one that 
     assert(fs.write(dir .. "/b/.env", "A=1\n"))
     local r = child.run [[
       os.execute "ln -s /dev/null .env"
-      local promote = require "ftrun.promote"
+      local promote = require "ftrun.run.promote"
       print(pcall(promote.locate, { promote = { env_file = ".env", key = "OPENAI_MODEL" }, overrides = {},
         where = function() return "r.lua:9" end })) return 0]]
     t.has(r.out .. r.err, "does not lie below the current folder")

@@ -2,7 +2,7 @@
 local t = require "harness"
 local http = require "ft.http"
 local time = require "ft.time"
-local dates = require "ftrun.dates"
+local dates = require "ftrun.plan.dates"
 local digest = require "ft.digest"
 local err = require "ftrun.err"
 local json = require "ftrun.json"

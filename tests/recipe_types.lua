@@ -1,8 +1,8 @@
 --- The recipe's schema as LuaCATS classes, for lua/ftrun/meta/ft.lua; recipe_types_test.lua compares the two. After a
 --- change of the schema print them, and replace those in the file:
 ---   LUA_PATH='lua/?.lua;tests/?.lua' lua5.4 -e 'for _, b in ipairs(require "recipe_types".blocks()) do print(b) end'
-local schema = require "ftrun.schema"
-local words = require "ftrun.words"
+local schema = require "ftrun.recipe.schema"
+local words = require "ftrun.recipe.words"
 
 local M = {}
 

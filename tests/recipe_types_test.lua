@@ -1,6 +1,6 @@
 --- lua/ftrun/meta/ft.lua tells editors what a recipe may say: it must be what the DSL and the schema say.
 local t = require "harness"
-local dsl = require "ft.embedded" "ftrun.dsl"
+local dsl = require "ft.embedded" "ftrun.recipe.dsl"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
 local program = require "program"

@@ -1,16 +1,16 @@
 -- Runs under tests/postgres.sh: the shipped recipes against the shipped sample, and what databases do to recipes.
 local t = require "harness"
-local dataset = require "ftrun.dataset"
+local dataset = require "ftrun.data.dataset"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
 local ft_dataset = require "ft.dataset"
 local plan = require "ftrun.plan"
-local plan_text = require "ftrun.plan_text"
+local plan_text = require "ftrun.plan.text"
 local postgres = require "ft.postgres"
 local recipe = require "ftrun.recipe"
 local secrets = require "ft.secrets"
-local source = require "ftrun.source"
+local source = require "ftrun.data.source"
 
 local ROOT = os.getenv "FTRUN_TESTS" .. "/../recipes"
 local SAMPLE = ROOT .. "/data/legal_acts.jsonl"
@@ -88,7 +88,7 @@ end)
 
 t.test("the recipe that init writes for a query is planned on a table of its columns", function()
   local dir <close> = t.folder()
-  local files = require("ftrun.templates").files("postgres", "support", dir.path .. "/")
+  local files = require("ftrun.share.templates").files("postgres", "support", dir.path .. "/")
   for _, f in ipairs(files) do assert(fs.write(f.path, f.bytes)) end
   local c, _ <close> = connection()
   assert(c:query "DROP TABLE IF EXISTS messages")

@@ -1,9 +1,9 @@
 local t = require "harness"
 local brief = require "ftrun.report.brief"
-local chart = require "ftrun.chart"
+local chart = require "ftrun.report.chart"
 local facts = require "ftrun.report.facts"
 local fs = require "ft.fs"
-local html = require "ftrun.html"
+local html = require "ftrun.report.html"
 local json = require "ftrun.json"
 local report = require "ftrun.report"
 local secrets = require "ft.secrets"
@@ -436,7 +436,7 @@ t.test("a report on a terminal keeps to 80 columns, and tells of scores, matrix,
   for _, name in ipairs { "base", "tuned" } do e.models[name].earlier, e.models[name].batch = 0, 0 end
   e.tokens.tuned, e.problem = { prompt = 5, completion = 5 }, nil
   write(dir.path, "evaluation.json", e)
-  local wrap, all = require "ftrun.wrap", {}
+  local wrap, all = require "ftrun.text.wrap", {}
   for _, line in ipairs(brief.lines(facts.read(dir.path))) do
     for part in (wrap.text(line, 80) .. "\n"):gmatch "(.-)\n" do
       t.ok((utf8.len(part) or #part) <= 80, part)

@@ -8,7 +8,7 @@ local json = require "ftrun.json"
 local time = require "ft.time"
 
 --- Stands for dataset.prepare: writes what a recipe without a source would give.
-package.loaded["ftrun.dataset"] = { prepare = function(recipe, o)
+package.loaded["ftrun.data.dataset"] = { prepare = function(recipe, o)
   local file = { path = o.dir .. "/train.jsonl", rows = 10, bytes = 3, sha256 = digest.sha256(recipe.data_sha256) }
   assert(fs.write(file.path, recipe.data_sha256))
   local validation
@@ -27,7 +27,7 @@ end }
 local check = require("ftrun.plan").check
 package.loaded["ftrun.plan"] = { make = function(recipe) return recipe.plan or { problems = {} } end, check = check }
 local run = require "ftrun.run"
-local runs = require "ftrun.runs"
+local runs = require "ftrun.run.runs"
 
 local function fake_recipe(dir)
   return { path = dir .. "/fake.lua", name = "fake", base_model = "gpt-4o-mini-2024-07-18", seed = 1,
@@ -285,7 +285,7 @@ end)
 local function billed(recipe, provider, max_usd, n)
   recipe.budget = { max_usd = max_usd }
   recipe.plan = { problems = {}, encoding = "o200k_base", train = { tokens = { total = 1000000 } },
-    cost = require("ftrun.cost").estimate { provider = "openai", model = "gpt-4o-mini", n_epochs = "auto",
+    cost = require("ftrun.plan.cost").estimate { provider = "openai", model = "gpt-4o-mini", n_epochs = "auto",
       examples = 100, tokens_per_epoch = 1000000 } }
   local get = provider.get
   provider.get = function(self, id)
@@ -637,7 +637,7 @@ t.test("without a checkpoint that has the number, the job's own model counts", f
 end)
 
 t.test("the best checkpoint is the lowest loss or the highest of anything else, and of equals the last", function()
-  local best = require "ftrun.best"
+  local best = require "ftrun.run.best"
   local list = {}
   for i, v in ipairs { 0.4, 0.2, 0.2, 0.3 } do
     list[i] = { model = "m" .. i, step = i, metrics = { valid_loss = v, reward = v, odd = i == 2 and 1 or nil } }

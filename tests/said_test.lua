@@ -5,7 +5,7 @@ local json = require "ftrun.json"
 local log = require "ftrun.wandb.log"
 local program = require "program"
 local recipe = require "ftrun.recipe"
-local said = require "ftrun.said"
+local said = require "ftrun.run.said"
 local trackers = require "ftrun.trackers"
 
 --- The toy recipe with other lines before it, and other keys in it.

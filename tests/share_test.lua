@@ -1,14 +1,14 @@
 --- A run that leaves one machine and is repeated on another: export, import, verify, diff.
 local t = require "harness"
-local bundle = require "ftrun.bundle"
+local bundle = require "ftrun.share.bundle"
 local digest = require "ft.digest"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
 local gzip = require "ft.gzip"
 local json = require "ftrun.json"
-local linediff = require "ftrun.linediff"
+local linediff = require "ftrun.share.linediff"
 local program = require "program"
-local tar = require "ftrun.tar"
+local tar = require "ftrun.share.tar"
 
 local ftrun, in_project = program.run, program.in_project
 

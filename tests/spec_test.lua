@@ -1,7 +1,7 @@
 local t = require "harness"
-local override = require "ftrun.override"
-local spec = require "ftrun.spec"
-local words = require "ftrun.words"
+local override = require "ftrun.recipe.override"
+local spec = require "ftrun.recipe.spec"
+local words = require "ftrun.recipe.words"
 
 local SCHEMA = { type = "table", fields = {
   { "name", type = "string", required = true, doc = "a name" },

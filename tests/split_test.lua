@@ -5,8 +5,8 @@ local err = require "ftrun.err"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
 local program = require "program"
-local splitfile = require "ftrun.splitfile"
-local splits = require "ftrun.split"
+local splitfile = require "ftrun.data.splitfile"
+local splits = require "ftrun.data.split"
 
 -- n rows: law 1..laws, label by weight, date rising with the row
 local function rows(n, laws)

@@ -3,7 +3,7 @@
 local t = require "harness"
 local evaluate = require "ftrun.evaluate"
 local fs = require "ft.fs"
-local gate = require "ftrun.gate"
+local gate = require "ftrun.evaluate.gate"
 local json = require "ftrun.json"
 local loopback = require "loopback"
 local faults = require "ftrun.local.faults"

@@ -1,12 +1,12 @@
 local dataset = require "ft.dataset"
 local fs = require "ft.fs"
-local histogram = require "ftrun.histogram"
+local histogram = require "ftrun.data.histogram"
 local t = require "harness"
 local json = require "ftrun.json"
 local program = require "program"
 local time = require "ft.time"
 local tokenizer = require "ft.tokenizer"
-local tokens = require "ftrun.tokens"
+local tokens = require "ftrun.data.tokens"
 
 local folder = os.getenv "FTRUN_TESTS"
 

@@ -1,14 +1,14 @@
 local t = require "harness"
-local codes = require "ftrun.rules.codes"
-local findings = require "ftrun.findings"
+local codes = require "ftrun.data.rules.codes"
+local findings = require "ftrun.data.findings"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
-local limits = require "ftrun.rules.limits"
-local mend = require "ftrun.mend"
+local limits = require "ftrun.data.rules.limits"
+local mend = require "ftrun.data.mend"
 local native = require "ft.dataset"
 local program = require "program"
-local rules = require "ftrun.rules"
-local validate = require "ftrun.validate"
+local rules = require "ftrun.data.rules"
+local validate = require "ftrun.data.validate"
 
 local GOOD = '{"messages": [{"role": "user", "content": "питання %d"}, {"role": "assistant", "content": "a"}]}'
 

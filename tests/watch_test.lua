@@ -1,7 +1,7 @@
 --- Watching a job: a provider in memory says what is scripted, poll by poll, and a clock that only sleeping moves on.
 local t = require "harness"
 local time = require "ft.time"
-local watch = require "ftrun.watch"
+local watch = require "ftrun.run.watch"
 
 local START = 1790000000
 

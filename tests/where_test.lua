@@ -1,5 +1,5 @@
 local t = require "harness"
-local where = require "ftrun.where"
+local where = require "ftrun.recipe.where"
 
 local SOURCE = [==[
 -- ft.recipe { in = "a comment" } does not count

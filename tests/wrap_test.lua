@@ -1,5 +1,5 @@
 local t = require "harness"
-local wrap = require "ftrun.wrap"
+local wrap = require "ftrun.text.wrap"
 
 t.test("a line that fits is left as it is, spaces and all", function()
   t.eq(wrap.text("a  b   c", 8), "a  b   c")

@@ -2,7 +2,7 @@
 local json = require "ftrun.json"
 local log = require "ft.log"
 local target = require "ftrun.target"
-local watch = require "ftrun.watch"
+local watch = require "ftrun.run.watch"
 
 --- The command for a method of the provider.
 ---@param method "cancel"|"pause"|"resume"

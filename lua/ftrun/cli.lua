@@ -8,7 +8,7 @@ local progress = require "ft.progress"
 local secrets = require "ft.secrets"
 local task = require "ft.task"
 local version = require "ft.version"
-local wrap = require "ftrun.wrap"
+local wrap = require "ftrun.text.wrap"
 
 local cli = {}
 

@@ -2,8 +2,8 @@
 --- exit codes (a test compares them).
 local commands = require "ftrun.commands"
 local err = require "ftrun.err"
-local schema = require "ftrun.schema"
-local spec = require "ftrun.spec"
+local schema = require "ftrun.recipe.schema"
+local spec = require "ftrun.recipe.spec"
 local version = require "ft.version"
 
 local docs = {}

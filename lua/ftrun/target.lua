@@ -3,7 +3,7 @@
 local err = require "ftrun.err"
 local log = require "ft.log"
 local providers = require "ftrun.providers"
-local runs = require "ftrun.runs"
+local runs = require "ftrun.run.runs"
 
 local target = {}
 

@@ -1,7 +1,7 @@
 --- Commands that list, show, delete or cancel things of the provider: `ftrun files [ACTION] [ID...]` and its like. Each
 --- kind of thing is a table of functions over a provider; what is alike about the commands is here.
-local columns = require "ftrun.columns"
-local consent = require "ftrun.consent"
+local columns = require "ftrun.text.columns"
+local consent = require "ftrun.text.consent"
 local err = require "ftrun.err"
 local json = require "ftrun.json"
 local log = require "ft.log"

@@ -1,8 +1,8 @@
 --- The search for near duplicates alone: the prompts of FTRUN_BENCH, read before the clock starts, through one index.
 ---   FTRUN_LUA=tests/bench:tests:lua FTRUN_BENCH=file.jsonl ftrun_tests doctor
 local dataset = require "ft.dataset"
-local personal = require "ftrun.inspect.personal"
-local row = require "ftrun.inspect.row"
+local personal = require "ftrun.data.inspect.personal"
+local row = require "ftrun.data.inspect.row"
 local secrets = require "ft.secrets"
 local similar = require "ft.similar"
 local t = require "harness"

@@ -26,7 +26,7 @@ package.loaded["ftrun.providers"] = nil
 local providers = require "ftrun.providers"
 local recipe = require "ftrun.recipe"
 local run = require "ftrun.run"
-local runs = require "ftrun.runs"
+local runs = require "ftrun.run.runs"
 local server = require "ftrun.local.server"
 package.loaded["ft.http"] = http
 

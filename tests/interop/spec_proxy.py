@@ -155,7 +155,7 @@ def methods():
 CLIENT = """
 local fs, time = require "ft.fs", require "ft.time"
 local providers, recipe = require "ftrun.providers", require "ftrun.recipe"
-local request = require "ftrun.request"
+local request = require "ftrun.plan.request"
 return function()
   local ok, e = pcall(function()
     local p = providers.open { name = "openai", file_bytes = 1000, part_bytes = 1000 }

@@ -1,11 +1,11 @@
 --- ftrun chat [MESSAGE]: one question to a model.
-local amounts = require "ftrun.amounts"
+local amounts = require "ftrun.text.amounts"
 local calls = require "ftrun.wandb.calls"
 local err = require "ftrun.err"
 local json = require "ftrun.json"
 local log = require "ft.log"
 local measured = require "ftrun.evaluate.measured"
-local prices = require "ftrun.prices"
+local prices = require "ftrun.plan.prices"
 local target = require "ftrun.target"
 local task = require "ft.task"
 local time = require "ft.time"

@@ -1,12 +1,12 @@
 --- ftrun checkpoints [RUN|JOB]: the models that a job has kept, oldest first, with numbers; the best is marked.
-local best = require "ftrun.best"
+local best = require "ftrun.run.best"
 local err = require "ftrun.err"
-local journal = require "ftrun.journal"
+local journal = require "ftrun.run.journal"
 local json = require "ftrun.json"
 local log = require "ft.log"
-local runs = require "ftrun.runs"
+local runs = require "ftrun.run.runs"
 local target = require "ftrun.target"
-local wrap = require "ftrun.wrap"
+local wrap = require "ftrun.text.wrap"
 
 local command = {}
 

@@ -1,7 +1,7 @@
 --- ftrun diff A B: two recipes, lock files or runs.
-local difference = require "ftrun.difference"
+local difference = require "ftrun.share.difference"
 local err = require "ftrun.err"
-local experiment = require "ftrun.experiment"
+local experiment = require "ftrun.share.experiment"
 local json = require "ftrun.json"
 local log = require "ft.log"
 

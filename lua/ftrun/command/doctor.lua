@@ -1,17 +1,17 @@
 --- ftrun doctor: looks at keys, provider, models, database, W&B settings and the local provider. One line each, with
 --- what to do. It changes nothing and costs nothing.
-local dates = require "ftrun.dates"
+local dates = require "ftrun.plan.dates"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
 local log = require "ft.log"
 local postgres = require "ft.postgres"
 local providers = require "ftrun.providers"
-local runs = require "ftrun.runs"
+local runs = require "ftrun.run.runs"
 local secrets = require "ft.secrets"
 local target = require "ftrun.target"
 local wandb = require "ftrun.wandb.settings"
-local wrap = require "ftrun.wrap"
+local wrap = require "ftrun.text.wrap"
 
 local command = {}
 

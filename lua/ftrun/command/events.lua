@@ -2,10 +2,10 @@
 local json = require "ftrun.json"
 local log = require "ft.log"
 local target = require "ftrun.target"
-local terminal = require "ftrun.terminal"
+local terminal = require "ftrun.text.terminal"
 local time = require "ft.time"
-local watch = require "ftrun.watch"
-local wrap = require "ftrun.wrap"
+local watch = require "ftrun.run.watch"
+local wrap = require "ftrun.text.wrap"
 
 local command = {}
 

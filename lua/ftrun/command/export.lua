@@ -1,13 +1,13 @@
 --- ftrun export RUN: a run as one file, for a colleague or an archive.
-local amounts = require "ftrun.amounts"
-local bundle = require "ftrun.bundle"
+local amounts = require "ftrun.text.amounts"
+local bundle = require "ftrun.share.bundle"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
-local leak = require "ftrun.leak"
+local leak = require "ftrun.share.leak"
 local log = require "ft.log"
-local runs = require "ftrun.runs"
-local wrap = require "ftrun.wrap"
+local runs = require "ftrun.run.runs"
+local wrap = require "ftrun.text.wrap"
 
 local command = {}
 

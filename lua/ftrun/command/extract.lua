@@ -1,5 +1,5 @@
 --- ftrun extract RECIPE [FILE...]: a tuned model on new texts.
-local amounts = require "ftrun.amounts"
+local amounts = require "ftrun.text.amounts"
 local answers = require "ftrun.extract.answers"
 local ask = require "ftrun.ask"
 local calls = require "ftrun.wandb.calls"
@@ -10,15 +10,15 @@ local extract = require "ftrun.extract"
 local json = require "ftrun.json"
 local log = require "ft.log"
 local model = require "ftrun.extract.model"
-local prices = require "ftrun.prices"
+local prices = require "ftrun.plan.prices"
 local progress = require "ft.progress"
 local recipe = require "ftrun.recipe"
-local runs = require "ftrun.runs"
+local runs = require "ftrun.run.runs"
 local sink = require "ftrun.extract.sink"
 local tables = require "ftrun.extract.table"
 local target = require "ftrun.target"
 local time = require "ft.time"
-local tokens = require "ftrun.tokens"
+local tokens = require "ftrun.data.tokens"
 
 local command = {}
 

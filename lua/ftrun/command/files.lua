@@ -1,5 +1,5 @@
 --- ftrun files [list|get|delete] [ID...]
-local amounts = require "ftrun.amounts"
+local amounts = require "ftrun.text.amounts"
 local things = require "ftrun.things"
 local time = require "ft.time"
 

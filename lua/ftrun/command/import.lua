@@ -1,5 +1,5 @@
 --- ftrun import FILE: a run of somebody else, checked, among this folder's runs; its recipe ready to be run.
-local bundle = require "ftrun.bundle"
+local bundle = require "ftrun.share.bundle"
 local digest = require "ft.digest"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
@@ -7,9 +7,9 @@ local json = require "ftrun.json"
 local log = require "ft.log"
 local recipe = require "ftrun.recipe"
 local report = require "ftrun.report"
-local runs = require "ftrun.runs"
+local runs = require "ftrun.run.runs"
 local time = require "ft.time"
-local wrap = require "ftrun.wrap"
+local wrap = require "ftrun.text.wrap"
 
 local command = {}
 

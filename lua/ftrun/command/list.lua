@@ -1,10 +1,10 @@
 --- ftrun list: runs of this folder, or jobs of the provider.
-local amounts = require "ftrun.amounts"
-local columns = require "ftrun.columns"
+local amounts = require "ftrun.text.amounts"
+local columns = require "ftrun.text.columns"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
 local log = require "ft.log"
-local runs = require "ftrun.runs"
+local runs = require "ftrun.run.runs"
 local target = require "ftrun.target"
 local time = require "ft.time"
 

@@ -1,6 +1,6 @@
 --- ftrun models [list|get|delete] [ID...]: tuned models and those that can be tuned, with the days that they have left.
-local dates = require "ftrun.dates"
-local runs = require "ftrun.runs"
+local dates = require "ftrun.plan.dates"
+local runs = require "ftrun.run.runs"
 local things = require "ftrun.things"
 local time = require "ft.time"
 

@@ -3,7 +3,7 @@ local err = require "ftrun.err"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
 local log = require "ft.log"
-local templates = require "ftrun.templates"
+local templates = require "ftrun.share.templates"
 
 local command = {}
 

@@ -1,7 +1,7 @@
 --- ftrun permissions list|create|delete MODEL [ID...]: which other projects of the organization may use a tuned model
 --- or a checkpoint. OpenAI asks for an admin key.
-local columns = require "ftrun.columns"
-local consent = require "ftrun.consent"
+local columns = require "ftrun.text.columns"
+local consent = require "ftrun.text.consent"
 local err = require "ftrun.err"
 local json = require "ftrun.json"
 local log = require "ft.log"

@@ -1,11 +1,11 @@
 --- ftrun plan RECIPE: everything up to the first request, and nothing after it.
-local dataset = require "ftrun.dataset"
+local dataset = require "ftrun.data.dataset"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
 local log = require "ft.log"
 local plan = require "ftrun.plan"
-local plan_text = require "ftrun.plan_text"
+local plan_text = require "ftrun.plan.text"
 local progress = require "ft.progress"
 local providers = require "ftrun.providers"
 local recipe = require "ftrun.recipe"

@@ -1,11 +1,11 @@
 --- ftrun prepare RECIPE: the recipe's examples as one JSONL file.
-local amounts = require "ftrun.amounts"
-local dataset = require "ftrun.dataset"
+local amounts = require "ftrun.text.amounts"
+local dataset = require "ftrun.data.dataset"
 local json = require "ftrun.json"
 local log = require "ft.log"
 local progress = require "ft.progress"
 local recipe = require "ftrun.recipe"
-local tokens = require "ftrun.tokens"
+local tokens = require "ftrun.data.tokens"
 
 local command = {}
 

@@ -2,12 +2,12 @@
 local digest = require "ft.digest"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
-local gate = require "ftrun.gate"
+local gate = require "ftrun.evaluate.gate"
 local json = require "ftrun.json"
 local log = require "ft.log"
 local measured = require "ftrun.evaluate.measured"
-local promote = require "ftrun.promote"
-local runs = require "ftrun.runs"
+local promote = require "ftrun.run.promote"
+local runs = require "ftrun.run.runs"
 
 local command = {}
 

@@ -5,8 +5,8 @@ local facts = require "ftrun.report.facts"
 local json = require "ftrun.json"
 local log = require "ft.log"
 local report = require "ftrun.report"
-local runs = require "ftrun.runs"
-local wrap = require "ftrun.wrap"
+local runs = require "ftrun.run.runs"
+local wrap = require "ftrun.text.wrap"
 
 local command = {}
 

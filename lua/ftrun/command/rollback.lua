@@ -1,7 +1,7 @@
 --- ftrun rollback: undoes the newest promotion.
 local json = require "ftrun.json"
 local log = require "ft.log"
-local promote = require "ftrun.promote"
+local promote = require "ftrun.run.promote"
 
 local command = {}
 

@@ -1,12 +1,12 @@
 --- ftrun run RECIPE
 local err = require "ftrun.err"
 local fs = require "ft.fs"
-local gate = require "ftrun.gate"
+local gate = require "ftrun.evaluate.gate"
 local recipe = require "ftrun.recipe"
 local run = require "ftrun.run"
-local runs = require "ftrun.runs"
+local runs = require "ftrun.run.runs"
 local target = require "ftrun.target"
-local terminal = require "ftrun.terminal"
+local terminal = require "ftrun.text.terminal"
 
 local command = {}
 

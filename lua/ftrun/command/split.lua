@@ -1,10 +1,10 @@
 --- ftrun split F...: JSONL rows into train and validation.
-local amounts = require "ftrun.amounts"
+local amounts = require "ftrun.text.amounts"
 local err = require "ftrun.err"
 local json = require "ftrun.json"
 local log = require "ft.log"
 local progress = require "ft.progress"
-local splitfile = require "ftrun.splitfile"
+local splitfile = require "ftrun.data.splitfile"
 
 local command = {}
 

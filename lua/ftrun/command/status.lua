@@ -1,12 +1,12 @@
 --- ftrun status [RUN|JOB]
 local json = require "ftrun.json"
 local log = require "ft.log"
-local meter = require "ftrun.meter"
-local promote = require "ftrun.promote"
-local runs = require "ftrun.runs"
+local meter = require "ftrun.plan.meter"
+local promote = require "ftrun.run.promote"
+local runs = require "ftrun.run.runs"
 local target = require "ftrun.target"
 local time = require "ft.time"
-local watch = require "ftrun.watch"
+local watch = require "ftrun.run.watch"
 
 local command = {}
 

@@ -1,12 +1,12 @@
 --- ftrun test [RECIPE...]: recipes tried offline, for CI.
-local amounts = require "ftrun.amounts"
+local amounts = require "ftrun.text.amounts"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
 local log = require "ft.log"
 local progress = require "ft.progress"
-local rehearsal = require "ftrun.rehearsal"
-local wrap = require "ftrun.wrap"
+local rehearsal = require "ftrun.share.rehearsal"
+local wrap = require "ftrun.text.wrap"
 
 local command = {}
 

@@ -1,12 +1,12 @@
 --- ftrun tokens F...: exact tokens of JSONL files, row by row, with constant memory.
 local dataset = require "ft.dataset"
 local err = require "ftrun.err"
-local histogram = require "ftrun.histogram"
+local histogram = require "ftrun.data.histogram"
 local json = require "ftrun.json"
 local log = require "ft.log"
 local progress = require "ft.progress"
-local tokens = require "ftrun.tokens"
-local words = require "ftrun.words"
+local tokens = require "ftrun.data.tokens"
+local words = require "ftrun.recipe.words"
 
 local command = {}
 

@@ -6,7 +6,7 @@ local fs = require "ft.fs"
 local json = require "ftrun.json"
 local recipe = require "ftrun.recipe"
 local run = require "ftrun.command.run"
-local runs = require "ftrun.runs"
+local runs = require "ftrun.run.runs"
 
 local command = {}
 

@@ -1,17 +1,17 @@
 --- ftrun validate F...: everything that is wrong with JSONL training files.
-local codes = require "ftrun.rules.codes"
+local codes = require "ftrun.data.rules.codes"
 local dataset = require "ft.dataset"
-local deep = require "ftrun.deep"
+local deep = require "ftrun.data.deep"
 local err = require "ftrun.err"
-local findings = require "ftrun.findings"
+local findings = require "ftrun.data.findings"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
-local limits = require "ftrun.rules.limits"
+local limits = require "ftrun.data.rules.limits"
 local log = require "ft.log"
-local mend = require "ftrun.mend"
+local mend = require "ftrun.data.mend"
 local progress = require "ft.progress"
-local validate = require "ftrun.validate"
-local wrap = require "ftrun.wrap"
+local validate = require "ftrun.data.validate"
+local wrap = require "ftrun.text.wrap"
 
 local command = {}
 

@@ -1,14 +1,14 @@
 --- ftrun verify [WHAT]: today's recipe and data against a lock file.
 local err = require "ftrun.err"
-local experiment = require "ftrun.experiment"
+local experiment = require "ftrun.share.experiment"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
 local log = require "ft.log"
 local progress = require "ft.progress"
 local recipe = require "ftrun.recipe"
-local runs = require "ftrun.runs"
-local verify = require "ftrun.verify"
-local wrap = require "ftrun.wrap"
+local runs = require "ftrun.run.runs"
+local verify = require "ftrun.share.verify"
+local wrap = require "ftrun.text.wrap"
 
 local command = {}
 

@@ -5,7 +5,7 @@ local json = require "ftrun.json"
 local log = require "ft.log"
 local places = require "ftrun.wandb.places"
 local settings = require "ftrun.wandb.settings"
-local wrap = require "ftrun.wrap"
+local wrap = require "ftrun.text.wrap"
 
 local command = {}
 

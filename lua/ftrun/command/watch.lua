@@ -1,11 +1,11 @@
 --- ftrun watch [RUN|JOB]: follows the job; changes nothing, so it may run beside the run itself or
 --- on another machine.
 local err = require "ftrun.err"
-local meter = require "ftrun.meter"
-local runs = require "ftrun.runs"
-local terminal = require "ftrun.terminal"
+local meter = require "ftrun.plan.meter"
+local runs = require "ftrun.run.runs"
+local terminal = require "ftrun.text.terminal"
 local target = require "ftrun.target"
-local watch = require "ftrun.watch"
+local watch = require "ftrun.run.watch"
 
 local command = {}
 

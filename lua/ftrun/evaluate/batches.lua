@@ -1,14 +1,14 @@
 --- Asks through the batch API: half the price, an answer within a day. What is asked, uploaded and created is in
 --- batches.jsonl before it happens: after a crash the next start goes on with the same batches, and none is paid twice.
-local amounts = require "ftrun.amounts"
+local amounts = require "ftrun.text.amounts"
 local answers = require "ftrun.evaluate.answers"
 local dataset = require "ft.dataset"
 local digest = require "ft.digest"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
-local journal = require "ftrun.journal"
+local journal = require "ftrun.run.journal"
 local log = require "ft.log"
-local once = require "ftrun.once"
+local once = require "ftrun.run.once"
 local questions = require "ftrun.providers.questions"
 local time = require "ft.time"
 

@@ -3,7 +3,7 @@ local err = require "ftrun.err"
 local fs = require "ft.fs"
 local log = require "ft.log"
 local recipe = require "ftrun.recipe"
-local runs = require "ftrun.runs"
+local runs = require "ftrun.run.runs"
 
 local M = {}
 

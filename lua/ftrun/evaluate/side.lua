@@ -1,6 +1,6 @@
 --- What one model's answers are as a whole: how many, what they cost, how long they took.
-local bootstrap = require "ftrun.bootstrap"
-local prices = require "ftrun.prices"
+local bootstrap = require "ftrun.evaluate.bootstrap"
+local prices = require "ftrun.plan.prices"
 
 local M = {}
 

@@ -5,11 +5,11 @@
 ---   total(rows) -> number?          how many there will be, after so many, as far as that can be told
 ---   close()                         idempotent
 --- A row is a table of texts; of a text file it has the recipe's text column, `title` and `path`.
-local cut = require "ftrun.cut"
+local cut = require "ftrun.extract.cut"
 local dataset = require "ft.dataset"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
-local source = require "ftrun.source"
+local source = require "ftrun.data.source"
 local task = require "ft.task"
 
 local M = {}

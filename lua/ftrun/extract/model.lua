@@ -1,7 +1,7 @@
 --- Which model extracts: the one that is named, that of a run, the promoted one, or the newest of the recipe.
 local err = require "ftrun.err"
 local measured = require "ftrun.evaluate.measured"
-local runs = require "ftrun.runs"
+local runs = require "ftrun.run.runs"
 local secrets = require "ft.secrets"
 
 local M = {}

@@ -1,7 +1,7 @@
 --- Asks a model about one piece of a text until its answer can be used: an answer that is cut at the limit of length,
 --- or no JSON, is not taken for the whole. Broken JSON is asked for once more, with what was wrong; then, and at once
 --- where the answer was too long, the piece is cut in halves. All that is bounded.
-local cut = require "ftrun.cut"
+local cut = require "ftrun.extract.cut"
 local dataset = require "ft.dataset"
 local err = require "ftrun.err"
 

@@ -3,7 +3,7 @@
 --- result written again changes nothing.
 local err = require "ftrun.err"
 local json = require "ftrun.json"
-local source = require "ftrun.source"
+local source = require "ftrun.data.source"
 
 local M = {}
 

@@ -1,6 +1,6 @@
 --- The checks of a file that OpenAI makes before a job is queued: those of `ftrun validate`, up to the first error.
 local err = require "ftrun.err"
-local validate = require "ftrun.validate"
+local validate = require "ftrun.data.validate"
 
 local M = {}
 

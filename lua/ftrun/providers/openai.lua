@@ -330,7 +330,7 @@ end
 --- One answer of a model; with on_text, its text comes in pieces while the model writes.
 ---@param o { model: string, messages: { role: string, content: string }[], temperature: number?, max_tokens: integer?,
 ---  seed: integer?, tools: table?, response_format: table?, on_text: (fun(piece: string))?, pace: ftrun.Pace? }  pace:
----  of one among many requests, as ask.lua sends them
+---  of one among many requests, as ask/init.lua sends them
 ---@return ftrun.Answer
 function Provider:chat(o)
   local body = questions.body(o)

@@ -1,7 +1,7 @@
 --- What can be told before anything is uploaded or paid for: the key is good, the model is there and lives on, the
 --- suffix and the files are within the provider's limits, and the organization may still train.
 local http = require "ft.http"
-local dates = require "ftrun.dates"
+local dates = require "ftrun.plan.dates"
 local err = require "ftrun.err"
 local errors = require "ftrun.providers.errors"
 local time = require "ft.time"

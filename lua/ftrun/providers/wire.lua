@@ -1,5 +1,5 @@
 --- One request on the OpenAI wire: headers, JSON, errors, retries, pages.
-local address = require "ftrun.address"
+local address = require "ftrun.providers.address"
 local http = require "ft.http"
 local secrets = require "ft.secrets"
 local err = require "ftrun.err"

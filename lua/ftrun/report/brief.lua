@@ -1,10 +1,10 @@
 --- A run in a few lines for a terminal, with its curves as blocks.
-local amounts = require "ftrun.amounts"
+local amounts = require "ftrun.text.amounts"
 local facts = require "ftrun.report.facts"
-local promote = require "ftrun.promote"
-local score_text = require "ftrun.score_text"
+local promote = require "ftrun.run.promote"
+local score_text = require "ftrun.score.text"
 local scores = require "ftrun.report.scores"
-local terminal = require "ftrun.terminal"
+local terminal = require "ftrun.text.terminal"
 
 local M = {}
 

@@ -1,9 +1,9 @@
 --- Two runs in one page: what differs, what came of it, and their curves over each other.
-local amounts = require "ftrun.amounts"
-local chart = require "ftrun.chart"
+local amounts = require "ftrun.text.amounts"
+local chart = require "ftrun.report.chart"
 local curves = require "ftrun.report.curves"
 local facts = require "ftrun.report.facts"
-local h = require("ftrun.html").h
+local h = require("ftrun.report.html").h
 
 local M = {}
 

@@ -1,5 +1,5 @@
 --- Which labels a model takes for which: a matrix where it fits, else the most frequent mistakes.
-local h = require("ftrun.html").h
+local h = require("ftrun.report.html").h
 
 local M = {}
 

@@ -1,7 +1,7 @@
 --- The training part of a report: curves of loss and accuracy, and the same as a table.
-local chart = require "ftrun.chart"
+local chart = require "ftrun.report.chart"
 local facts = require "ftrun.report.facts"
-local h = require("ftrun.html").h
+local h = require("ftrun.report.html").h
 
 local M = {}
 

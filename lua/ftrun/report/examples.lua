@@ -1,8 +1,8 @@
 --- Validation rows side by side: what was asked, what was expected, what both models said. The only part of a report
 --- that holds texts of rows.
-local amounts = require "ftrun.amounts"
+local amounts = require "ftrun.text.amounts"
 local fs = require "ft.fs"
-local h = require("ftrun.html").h
+local h = require("ftrun.report.html").h
 local json = require "ftrun.json"
 local marked = require "ftrun.report.marked"
 local rows = require "ftrun.evaluate.rows"

@@ -2,7 +2,7 @@
 --- as far as it goes.
 local examples = require "ftrun.report.examples"
 local fs = require "ft.fs"
-local journal = require "ftrun.journal"
+local journal = require "ftrun.run.journal"
 local json = require "ftrun.json"
 
 local M = {}

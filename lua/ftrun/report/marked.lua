@@ -1,9 +1,9 @@
 --- What a model answered beside what was expected: JSON line by line, other texts word by word. What differs carries a
 --- sign of its own, so that nobody needs colours to see it.
 local dataset = require "ft.dataset"
-local h = require("ftrun.html").h
+local h = require("ftrun.report.html").h
 local json = require "ftrun.json"
-local linediff = require "ftrun.linediff"
+local linediff = require "ftrun.share.linediff"
 
 local M = {}
 

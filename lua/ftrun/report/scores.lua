@@ -1,7 +1,7 @@
 --- The scores of a report: base against tuned on rows that no training saw, each difference with its interval.
-local amounts = require "ftrun.amounts"
+local amounts = require "ftrun.text.amounts"
 local confusion = require "ftrun.report.confusion"
-local h = require("ftrun.html").h
+local h = require("ftrun.report.html").h
 
 local M = {}
 

@@ -1,9 +1,9 @@
 --- The parts of a report about money, data and settings: each from facts to markup, or nil when there is nothing to
 --- say.
-local amounts = require "ftrun.amounts"
-local budget = require "ftrun.budget"
+local amounts = require "ftrun.text.amounts"
+local budget = require "ftrun.plan.budget"
 local facts = require "ftrun.report.facts"
-local h = require("ftrun.html").h
+local h = require("ftrun.report.html").h
 
 local M = {}
 

@@ -8,7 +8,7 @@
 local err = require "ftrun.err"
 local artifact = require "ftrun.wandb.artifact"
 local content = require "ftrun.wandb.content"
-local cost = require "ftrun.cost"
+local cost = require "ftrun.plan.cost"
 local cursor = require "ftrun.wandb.cursor"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
@@ -18,7 +18,7 @@ local records = require "ftrun.wandb.records"
 local settings = require "ftrun.wandb.settings"
 local sink = require "ftrun.wandb.sink"
 local tables = require "ftrun.wandb.table"
-local terminal = require "ftrun.terminal"
+local terminal = require "ftrun.text.terminal"
 local time = require "ft.time"
 local version = require "ft.version"
 
@@ -30,7 +30,7 @@ local JOB_TYPE = "fine-tune"
 local NO_METRIC = { step = true, total_steps = true }
 
 ---@class ftrun.trackers.Wandb
----@field c table          the run's context; see run.lua
+---@field c table          the run's context; see run/init.lua
 ---@field set ftrun.wandb.Settings
 ---@field start number     when the run began, seconds since 1970
 ---@field clock number     time of the newest event
@@ -315,7 +315,7 @@ function wandb.log(context, set, events, root)
 end
 
 --- nil when this run is not to be logged.
----@param context table  of run.lua; `summary`, `recipe` and `dir` are there, the phases' results at the first event
+---@param context table  the run's; `summary`, `recipe` and `dir` are there, the phases' results at the first event
 ---@param past table[]   events of earlier starts
 ---@return table? tracker
 function wandb.open(context, past)

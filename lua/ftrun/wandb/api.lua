@@ -1,6 +1,6 @@
 --- Requests to W&B's API: authentication, JSON, retries by retry.lua. Every request may be repeated: runs are put by
 --- their id, lines by their number, files and artifacts by their content.
-local address = require "ftrun.address"
+local address = require "ftrun.providers.address"
 local err = require "ftrun.err"
 local http = require "ft.http"
 local json = require "ftrun.json"

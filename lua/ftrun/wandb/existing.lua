@@ -4,14 +4,14 @@ local digest = require "ft.digest"
 local err = require "ftrun.err"
 local files = require "ftrun.trackers.files"
 local fs = require "ft.fs"
-local journal = require "ftrun.journal"
+local journal = require "ftrun.run.journal"
 local json = require "ftrun.json"
 local log = require "ft.log"
 local places = require "ftrun.wandb.places"
 local recipe = require "ftrun.recipe"
-local runs = require "ftrun.runs"
+local runs = require "ftrun.run.runs"
 local time = require "ft.time"
-local watch = require "ftrun.watch"
+local watch = require "ftrun.run.watch"
 
 local existing = {}
 

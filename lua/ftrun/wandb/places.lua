@@ -1,7 +1,7 @@
 --- Where W&B runs lie that belong to no run of ftrun, and all that lie here.
 local cursor = require "ftrun.wandb.cursor"
 local fs = require "ft.fs"
-local runs = require "ftrun.runs"
+local runs = require "ftrun.run.runs"
 local settings = require "ftrun.wandb.settings"
 
 local places = {}

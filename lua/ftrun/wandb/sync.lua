@@ -9,12 +9,12 @@ local log = require "ft.log"
 local online = require "ftrun.wandb.online"
 local places = require "ftrun.wandb.places"
 local run_log = require "ftrun.wandb.log"
-local runs = require "ftrun.runs"
+local runs = require "ftrun.run.runs"
 local settings = require "ftrun.wandb.settings"
 local sink = require "ftrun.wandb.sink"
 local target = require "ftrun.target"
 local tracker = require "ftrun.trackers.wandb"
-local wrap = require "ftrun.wrap"
+local wrap = require "ftrun.text.wrap"
 
 local sync = {}
 

@@ -1,0 +1,216 @@
+--- One pass over a recipe's rows: each through the recipe's `example`, checked, counted, handed on as a line of JSON.
+--- All that grows with the rows is a bounded memory of hashes, which finds equal examples.
+local dataset = require "ft.dataset"
+local digest = require "ft.digest"
+local err = require "ftrun.err"
+local example = require "ftrun.data.example"
+local findings = require "ftrun.data.findings"
+local source = require "ftrun.data.source"
+local splits = require "ftrun.data.split"
+local time = require "ft.time"
+local words = require "ftrun.recipe.words"
+
+local SHOWN = 20       -- faults that are shown
+local FIRST = 5        -- keys that are remembered with a reason
+local REASONS = 50     -- different reasons; the others are counted together
+local REASON_BYTES = 200
+local TURN = 200       -- rows between two turns of the loop, or
+local TURN_S = 0.1     -- so much time: an example may be slow, and Ctrl-C must work
+local GARBAGE_KIB = 8 << 10 -- that rows leave behind before it is collected
+local PAUSE = 200           -- Lua's own, for everything else
+
+---@class ftrun.Pass
+---@field rows integer       that were read
+---@field written integer    examples that were handed on
+---@field bad integer        errors
+---@field bad_rows integer   examples with errors
+---@field faults table[]     the first of them
+---@field columns table<string, true>  of all rows
+---@field findings ftrun.Findings      warnings and notes on examples that are good enough
+local Pass = {}
+Pass.__index = Pass
+local M = {}
+
+--- `hash`: also the digest of all examples, a line each. `tokens`: a stream that counts them (tally.stream).
+---@param options { hash: boolean?, tokens: table? }?
+---@return ftrun.Pass
+function M.new(options)
+  options = options or {}
+  return setmetatable({ hash = options.hash and digest.stream(), tokens = options.tokens, rows = 0, written = 0,
+    seen = dataset.seen(), faults = {}, bad = 0, bad_rows = 0, reasons = {}, columns = {}, findings = findings.new(),
+    duplicates = { count = 0, first = {} } }, Pass)
+end
+
+function Pass:fault(label, message, code)
+  self.bad = self.bad + 1
+  if #self.faults < SHOWN then
+    local place = label:match("^[^=]+:%d+$")
+    self.faults[#self.faults + 1] = err.new("data", place and message or ("row %s: %s"):format(label, message),
+      { where = place, code = code })
+  end
+end
+
+-- Warnings stop nothing; they are told at the end.
+function Pass:warn(label, finding)
+  self.findings:add { key = label, code = finding.code, severity = finding.severity, path = finding.path,
+    message = finding.message }
+end
+
+function Pass:skip(label, reason)
+  if #reason > REASON_BYTES then reason = reason:sub(1, utf8.offset(reason, 0, REASON_BYTES) - 1) .. "..." end
+  local r = self.reasons[reason]
+  if not r then
+    self.different = (self.different or 0) + 1
+    if self.different > REASONS then reason = "other reasons" end
+    r = self.reasons[reason] or { reason = reason, count = 0, first = {} }
+    self.reasons[reason] = r
+  end
+  r.count = r.count + 1
+  if #r.first < FIRST then r.first[#r.first + 1] = label end
+end
+
+-- Notes which columns a JSONL row has: only all rows together tell whether one is misspelt.
+function Pass:look(row)
+  for name in pairs(row) do self.columns[name] = true end
+end
+
+-- Notes an example that will be written.
+function Pass:note(label, json)
+  self.written = self.written + 1
+  if self.hash then self.hash:add(json, "\n") end
+  if self.seen:add(json) then
+    self.duplicates.count = self.duplicates.count + 1
+    if #self.duplicates.first < FIRST then table.insert(self.duplicates.first, label) end
+  end
+  if self.tokens then self.tokens:add(json, self.written) end
+  if not self.longest or #json > self.longest.bytes then self.longest = { bytes = #json, key = label } end
+end
+
+function Pass:skipped()
+  local list = {}
+  for _, r in pairs(self.reasons) do list[#list + 1] = r end
+  table.sort(list, function(a, b) return a.count > b.count or a.count == b.count and a.reason < b.reason end)
+  return list
+end
+
+local NAMED = 12 -- columns of a row that are named
+
+-- What to do about a nil: a column that is NULL, or one that is misspelt.
+local function nil_advice(row, message)
+  local names = {}
+  for name in pairs(row) do names[#names + 1] = name end
+  table.sort(names)
+  local asked = message:match "field '([^']+)'"
+  local near = asked and row[asked] == nil and words.nearest(asked, names)
+  local there = table.concat(names, ", ", 1, math.min(#names, NAMED)) .. (#names > NAMED and ", ..." or "")
+  return (near and ("Did you mean %s?\n"):format(near) or ("This row has %s.\n"):format(there))
+    .. "A NULL column arrives as nil: leave such rows out in the query, or return ft.skip \"...\"."
+end
+
+-- The recipe's own function on one row: an example, or false and the reason for leaving it out.
+local function evaluate(recipe, row, label)
+  local ok, value = pcall(recipe.call, recipe, recipe.dataset.example, row)
+  if not ok then
+    if err.is(value) then
+      value.message = ("%s (row %s)"):format(value.message, label)
+      if value.message:find("nil", 1, true) and not value.advice then value.advice = nil_advice(row, value.message) end
+    end
+    error(value, 0)
+  end
+  if not value then return false, "example returned nothing" end
+  if type(value) == "table" and value["@kind"] == "skip" then return false, tostring(value.reason) end
+  return value
+end
+
+-- One row to JSON; nil when it was skipped or faulty (noted then).
+function Pass:example(recipe, row, label)
+  local value, reason = row -- a ready-made line is written as it is
+  if type(row) ~= "string" then
+    value, reason = evaluate(recipe, row, label)
+    if not value then self:skip(label, reason) return nil end
+  end
+  local json, found = example.make(value, recipe.method)
+  local broken = false
+  for _, f in ipairs(found) do
+    if f.severity == "error" then
+      broken = true
+      self:fault(label, f.path ~= "" and f.path .. ": " .. f.message or f.message, f.code)
+    else
+      self:warn(label, f)
+    end
+  end
+  if broken then self.bad_rows = self.bad_rows + 1 end
+  return not broken and json or nil
+end
+
+-- Hands an accepted example on, with the fields that the split needs.
+function Pass:hand(emit, fields, row, label, json, key)
+  local group, stratum, moment = fields.of(row, type(row) == "table" and row[key] or json)
+  if not group then return self:fault(label, stratum) end
+  self:note(label, json)
+  emit(json, label, group, stratum, moment)
+end
+
+---@class ftrun.ReadOptions
+---@field limit integer?   examples
+---@field after string?    the key of a row: it and those before it are passed over
+---@field on_progress fun(done: integer, total: integer?, unit: string)?
+
+--- Reads a source to its end, or to `limit` examples. Waits.
+---@param recipe ftrun.Recipe
+---@param field "train"|"validation"
+---@param options ftrun.ReadOptions
+---@param emit fun(json: string, label: string, group: string, stratum: string?, moment: number?)
+function Pass:read(recipe, field, options, emit)
+  self.fields = self.fields or splits.fields(recipe.split)
+  collectgarbage("incremental", 1000) -- the small steps come in only if the full collections below do not
+  local rows <close> = setmetatable({ source = source.open(recipe, field) },
+    { __close = function(s)
+      collectgarbage("incremental", PAUSE)
+      s.source.close()
+    end })
+  local key = recipe.dataset.key or ""
+  local after = options.after and key .. "=" .. options.after
+  local last, kib = time.monotonic(), collectgarbage "count"
+  while not options.limit or self.written < options.limit do
+    local row, label, message = rows.source.next()
+    if row == nil then break end
+    if after then
+      if label == after then after = nil end
+    else
+      self.rows = self.rows + 1
+      if not row then
+        self:fault(label, message)
+      else
+        if type(row) == "table" then self:look(row) end
+        local json = self:example(recipe, row, label)
+        if json then self:hand(emit, self.fields, row, label, json, key) end
+      end
+    end
+    -- a full collection now and then costs less than the usual small steps
+    if collectgarbage "count" - kib > GARBAGE_KIB then
+      collectgarbage()
+      kib = collectgarbage "count"
+    end
+    if self.rows % TURN == 0 or time.monotonic() - last > TURN_S then
+      self:tell(rows.source, options)
+      time.sleep(0)
+      last = time.monotonic()
+    end
+  end
+  self:tell(rows.source, options)
+  if after then
+    err.raise("data", ("no row has %s"):format(after), { code = "no_rows", where = recipe:where "dataset" })
+  end
+end
+
+-- Of a limit or a file it is known how much there is; of a query, what the database expects.
+function Pass:tell(from, options)
+  if not options.on_progress then return end
+  if options.limit then return options.on_progress(self.written, options.limit, "examples") end
+  local done, total, unit = self.rows, nil, "rows"
+  if from.position then done, total, unit = from.position(self.rows) end
+  options.on_progress(done, total, unit)
+end
+
+return M
