@@ -16,7 +16,7 @@ function command.main(args, state)
   if args.json then log.out(json.encode { type = "listening", url = server.url } .. "\n") end
   log.info("the local provider listens on " .. server.url)
   log.info("  it is a small linear learner, not the model it is asked for")
-  log.info("  use it with any OpenAI client: OPENAI_BASE_URL=" .. server.url .. " OPENAI_API_KEY=local")
+  log.info("  use it with any OpenAI client: OPENAI_BASE_URL=" .. server.url .. " OPENAI_API_KEY=sk-local")
   while true do time.sleep(3600) end
 end
 

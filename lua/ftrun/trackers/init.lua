@@ -2,9 +2,9 @@
 --- close = fn(), settle = fn()?, stopped = (fn() -> reason)? }, or nil when it has nothing to do in this run; it sees
 --- the run's one stream of events (watch.lua and said.lua tell their shapes), `past` being those of earlier starts.
 --- After `settle` nothing more belongs to the newest event. The context is the run's (run/init.lua): what its phases
---- have made is there when the first event comes. A tracker that fails is reported once and left out; the run goes on, and
---- the module's `again(context)`, where there is one, names the command that logs it afterwards. Only `files` may stop
---- a run: what it cannot write would be lost.
+--- have made is there when the first event comes. A tracker that fails is reported once and left out; the run goes on,
+--- and the module's `again(context)`, where there is one, names the command that logs it afterwards. Only `files` may
+--- stop a run: what it cannot write would be lost.
 local files = require "ftrun.trackers.files"
 local log = require "ft.log"
 
