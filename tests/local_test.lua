@@ -477,6 +477,19 @@ t.test("a streamed answer comes in chunks that add up to the whole one", functio
   t.ok(chunks[#chunks].usage.total_tokens > 0)
 end)
 
+t.test("ftrun serve takes a list of faults, and nothing else", function()
+  local program, faults = require "program", require "ftrun.local.faults"
+  t.eq(faults.read "[]", {})
+  t.eq(faults.read('[{"route": "GET /models", "kind": "refuse", "status": 422}]')[1].status, 422)
+  program.in_project(function(dir)
+    for _, text in ipairs { "yes", "[7]", '{"route": "GET /models"}', '[{"route": "GET /a", "kind": "explode"}]' } do
+      local r = program.run(dir, { FTRUN_SERVE_FAULTS = text }, "serve", "--port", "0")
+      t.eq(r.code, 5, text)
+      t.has(r.err, "list of faults must be like")
+    end
+  end)
+end)
+
 t.test("faults on purpose: refused, forgotten, lost, stalled and slow answers", function()
   local dir <close> = t.folder()
   local s <close> = serve(dir.path, { faults = {

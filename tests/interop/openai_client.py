@@ -26,10 +26,11 @@ class Server:
 
     proxy = None
 
-    def __init__(self, program, folder):
+    def __init__(self, program, folder, faults=()):
         self.process = subprocess.Popen(
             [program, "serve", "--port", "0", "--json", "--quiet", "--dir", folder], stdout=subprocess.PIPE,
-            text=True, cwd=folder)
+            text=True, cwd=folder,
+            env={**os.environ, "FTRUN_SERVE_FAULTS": json.dumps(faults)})
         first = self.process.stdout.readline()
         check("the server starts", '"listening"' in first, first)
         line = json.loads(first)
@@ -352,6 +353,35 @@ def models(client, job):
         check("a deleted model does not answer", e.code == "model_not_found", e.code)
 
 
+REFUSALS = (
+    (401, {}, openai.AuthenticationError, "invalid_api_key"),
+    (422, {}, openai.UnprocessableEntityError, None),
+    (429, {"retry-after": "1"}, openai.RateLimitError, "rate_limit_exceeded"),
+    (500, {}, openai.InternalServerError, None),
+)
+
+
+def refusals(program, folder):
+    """Refusals that a good request meets only when the server is told to have them."""
+    def fault(number, status, headers):
+        return {"route": "GET /models", "kind": "refuse", "from": number, "status": status, "headers": headers}
+    faults = [fault(i, status, headers) for i, (status, headers, _, _) in enumerate(REFUSALS, 1)]
+    server = Server(program, folder, faults + [fault(len(faults) + 1, *REFUSALS[2][:2])])
+    try:
+        for status, headers, error, code in REFUSALS:
+            try:
+                server.client.models.list()
+                check(f"{status} is {error.__name__}", False)
+            except error as e:
+                check(f"{status} is {error.__name__}", e.status_code == status and e.code == code
+                      and e.request_id.startswith("req_") and headers.items() <= dict(e.response.headers).items(), e)
+        began = time.monotonic()
+        server.client.with_options(max_retries=1).models.list()
+        check("the client asks again after retry-after", time.monotonic() - began >= 1)
+    finally:
+        server.end(signal.SIGTERM)
+
+
 def main(program):
     with tempfile.TemporaryDirectory(prefix="ftrun-interop") as folder:
         server = Server(program, folder)
@@ -367,6 +397,7 @@ def main(program):
             server = killed(program, folder, server, validation)
             models(server.client, job)
             check("SIGTERM ends the server", server.end(signal.SIGTERM) == 143)
+            refusals(program, folder)
             check("every answer is as the API document has it", Server.proxy.report())
         finally:
             if server.process.poll() is None:

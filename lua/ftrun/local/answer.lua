@@ -14,8 +14,14 @@ function Refusal:__tostring()
   return self.status .. " " .. self.error.message
 end
 
-local types = { [401] = "authentication_error", [403] = "permission_error", [429] = "rate_limit_error",
-                [500] = "server_error", [503] = "server_error" }
+local types = { [401] = "authentication_error", [403] = "permission_error", [429] = "rate_limit_error" }
+
+--- The error's type that goes with a status.
+---@param status integer
+---@return string
+function M.type_of(status)
+  return types[status] or status >= 500 and "server_error" or "invalid_request_error"
+end
 
 --- Ends the request with an error.
 ---@param status integer
@@ -24,10 +30,9 @@ local types = { [401] = "authentication_error", [403] = "permission_error", [429
 ---@param code string?    a stable word for programs
 ---@param headers table?  further headers
 function M.refuse(status, message, param, code, headers)
-  local kind = types[status] or "invalid_request_error"
   if not utf8.len(message) then message = message:gsub("[\x80-\xff]", "?") end
   error(setmetatable({ status = status, headers = headers,
-                       error = { message = message, type = kind, param = param, code = code } }, Refusal))
+                       error = { message = message, type = M.type_of(status), param = param, code = code } }, Refusal))
 end
 
 --- Refuses the value of a field.

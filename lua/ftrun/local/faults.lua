@@ -1,4 +1,7 @@
---- Faults on purpose, for tests of clients: which answer of which route goes wrong, and how.
+--- Faults on purpose, for tests of clients: which answer of which route goes wrong, and how. `ftrun serve` takes them
+--- from the environment variable FTRUN_SERVE_FAULTS: a JSON list of ftrun.local.Fault.
+local answer = require "ftrun.local.answer"
+local digest = require "ft.digest"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
@@ -17,10 +20,14 @@ local M = {}
 ---@field seconds number?   stall: silence before the answer, default 1; slow: between two bytes, default 0.01
 ---@field before boolean?    lose, stall: the request is not even looked at
 
+-- What OpenAI says with a status, where it says more than the status.
+local CODES = { [401] = "invalid_api_key", [429] = "rate_limit_exceeded" }
+
 local function failure(status, headers)
-  return { status = status, headers = headers or {}, body = json.encode { error = { message = "a fault on purpose",
-    type = status == 429 and "rate_limit_error" or "server_error", param = json.null,
-    code = status == 429 and "rate_limit_exceeded" or json.null } } }
+  local response = answer.error { status = status, headers = headers,
+    error = { message = "a fault on purpose", type = answer.type_of(status), code = CODES[status] } }
+  response.headers["x-request-id"] = "req_" .. digest.random_hex(16)
+  return response
 end
 
 local function body_of(response)
@@ -108,6 +115,21 @@ local kinds = {
     end)
   end,
 }
+
+--- The list of faults in a JSON text. Raises err "setting" when it is none.
+---@param text string
+---@return ftrun.local.Fault[]
+function M.read(text)
+  local list = json.decode(text)
+  local good = type(list) == "table"
+  for _, fault in ipairs(good and list or {}) do
+    good = good and type(fault) == "table" and type(fault.route) == "string" and kinds[fault.kind] ~= nil
+  end
+  if not good or next(list) ~= nil and #list == 0 then
+    err.raise("setting", 'the list of faults must be like [{"route": "GET /models", "kind": "refuse", "status": 429}]')
+  end
+  return list
+end
 
 --- The handler with the faults in front of it.
 ---@param handler fun(request: ft.server.Request): ft.server.Response
