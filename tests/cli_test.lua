@@ -3,6 +3,7 @@ local t = require "harness"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
 local program = require "program"
+local time = require "ft.time"
 
 local ftrun, in_project, write_rows, RECIPE = program.run, program.in_project, program.write_rows, program.RECIPE
 
@@ -239,6 +240,36 @@ t.test("a run that is done says how to ask its model", function()
     local r = ftrun(dir, {}, "--local", "toy.lua")
     local run = t.ok(r.err:match "ask it: ftrun chat %-%-run (%S+)", r.err)
     t.eq(ftrun(dir, {}, "chat", "--run", run, "Стаття 999.").code, 0)
+  end)
+end)
+
+t.test("many chats at once in one folder are all answered, whoever's server ends first", function()
+  in_project(function(dir)
+    t.eq(ftrun(dir, {}, "--local", "toy.lua").code, 0)
+    local chats, words = {}, { "chat", "Стаття 107. Текст закону." }
+    local alone = ftrun(dir, {}, table.unpack(words)).out
+    for i = 1, 8 do chats[i] = program.start(dir, {}, table.unpack(words)) end
+    for _, chat in ipairs(chats) do
+      while not chat.code() do time.sleep(0.01) end
+      t.eq({ chat.code(), chat.out() }, { 0, alone }, chat.err())
+    end
+  end)
+end)
+
+t.test("a chat whose borrowed server is killed before it answers starts its own", function()
+  in_project(function(dir)
+    t.eq(ftrun(dir, {}, "--local", "toy.lua").code, 0)
+    -- the server takes the question and never answers it
+    local stall = '[{"route": "POST /chat/completions", "kind": "stall", "seconds": 60, "before": true}]'
+    local server = program.start(dir, { FTRUN_SERVE_FAULTS = stall }, "serve", "--port", "0")
+    while not server.err():find "listens on" do time.sleep(0.005) end
+    local chat = program.start(dir, {}, "chat", "Стаття 107.")
+    time.sleep(0.3)
+    t.eq(chat.code(), nil, chat.err())
+    server.kill()
+    while not chat.code() do time.sleep(0.01) end
+    t.eq(chat.code(), 0, chat.err())
+    t.ok(#chat.out() > 1)
   end)
 end)
 

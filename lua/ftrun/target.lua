@@ -4,8 +4,11 @@ local err = require "ftrun.err"
 local log = require "ft.log"
 local providers = require "ftrun.providers"
 local runs = require "ftrun.run.runs"
+local time = require "ft.time"
 
 local target = {}
+
+local LOOKS, LOOK_S = 20, 0.05 -- who has just taken the folder writes a moment later where it serves it
 
 local function note_retry(text)
   log.warn(text)
@@ -18,8 +21,12 @@ function target.local_dir()
 end
 
 local function open_local()
-  local ok, server = pcall(require("ftrun.local.server").start, { dir = target.local_dir(), port = 0 })
-  local url
+  local ok, server, url
+  for _ = 1, LOOKS do
+    ok, server = pcall(require("ftrun.local.server").start, { dir = target.local_dir(), port = 0 })
+    if ok or not err.is(server) or server.kind ~= "busy" or server.holder then break end
+    time.sleep(LOOK_S)
+  end
   if ok then
     url = server.url
   elseif err.is(server) and server.kind == "busy" and server.holder then
