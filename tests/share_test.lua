@@ -281,6 +281,11 @@ t.test("diff shows settings, texts and scores; 0 when nothing differs, 14 when s
     t.eq(d.scores[1].difference, d.scores[1].b - d.scores[1].a)
     r = ftrun(dir, {}, "diff", "toy.lua", "nosuch")
     t.eq(r.code, 2)
+    for _, words in ipairs { { "verify", "rows.jsonl" }, { "diff", "rows.jsonl", "toy.lua" } } do
+      r = ftrun(dir, {}, table.unpack(words))
+      t.eq({ r.code, r.err }, { 2, "ftrun: rows.jsonl: is neither a recipe (.lua) nor a lock file (.json)\n"
+        .. "  Files of rows are checked with: ftrun validate rows.jsonl\n" })
+    end
   end)
 end)
 

@@ -90,6 +90,16 @@ end
 
 -- ---- what can be wrong when the text runs ----
 
+local function folder(path)
+  path = path:gsub("(.)/+$", "%1")
+  local recipes = {}
+  for _, entry in ipairs(fs.list(path) or {}) do
+    if entry:find("%.lua$") then recipes[#recipes + 1] = path .. "/" .. entry end
+  end
+  err.raise("recipe", "is a folder; expected a recipe's file", { where = path,
+    advice = #recipes > 0 and "Name one of: " .. table.concat(recipes, ", ") or "There is no recipe in it." })
+end
+
 local function missing(path, message)
   local dir, name = path:match("^(.*/)([^/]*)$")
   dir, name = dir or "", name or path
@@ -107,12 +117,16 @@ end
 
 local function read(path)
   local info = fs.stat(path)
-  if info and info.type == "directory" then missing(path .. "/", "is a folder; expected a recipe's file") end
+  if info and info.type == "directory" then folder(path) end
   local source, message, code = fs.read(path, MAX_BYTES)
   if not source then
     if code == "not_found" then missing(path, "there is no such recipe") end
     if code == "too_large" then err.raise("recipe", "is larger than 4 MiB; no recipe is", { where = path }) end
     err.raise("system", message, { code = code })
+  end
+  if path:find "%.jsonl?$" then
+    err.raise("recipe", "is a file of data, not a recipe (.lua)", { where = path,
+      advice = path:find "%.jsonl$" and "Files of rows are checked with: ftrun validate " .. path or nil })
   end
   return (source:gsub("^\xEF\xBB\xBF", ""))
 end

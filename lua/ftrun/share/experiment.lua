@@ -71,6 +71,13 @@ local function open_run(summary, dir)
   return self
 end
 
+-- A file that is neither recipe nor lock file.
+local function other_file(name)
+  err.raise("usage", "is neither a recipe (.lua) nor a lock file (.json)", { where = name,
+    advice = name:find "%.jsonl$" and "Files of rows are checked with: ftrun validate " .. name
+      or "Runs are named by their ids: ftrun list" })
+end
+
 --- What a name on the command line stands for: a file ending in .lua is a recipe, one ending in .json a lock file, a
 --- folder with run.json or the name of a run (as in all commands) is a run. Closes itself.
 ---@param name string?  default: the newest run
@@ -90,7 +97,9 @@ function M.open(name)
     return setmetatable(self, Experiment)
   elseif name and name:find "%.json$" then
     self = { kind = "lock", title = name, path = name, lock = read_lock(name), lock_path = name, texts = {} }
-  elseif info or name and name:find "%.lua$" then
+  elseif info and not name:find "%.lua$" then
+    other_file(name)
+  elseif name and name:find "%.lua$" then
     local loaded = recipe.load(name)
     self = { kind = "recipe", title = name, path = name, recipe = loaded, texts = texts_of(loaded.sources) }
   else
