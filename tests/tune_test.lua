@@ -58,8 +58,13 @@ t.test("tune without --monitor ends when the job is created, and the same comman
     t.eq(json.decode(ftrun(dir, env, "pause", "--json").out).state, "paused")
     t.ok(json.decode(ftrun(dir, env, "resume", "--json").out).state ~= "paused")
     t.eq(json.decode(ftrun(dir, env, "cancel", "--json").out).state, "cancelled")
-    local late = ftrun(dir, env, "pause")
-    t.eq({ late.code, late.out }, { 8, "" })
+    for command, done in pairs { pause = "paused", resume = "resumed" } do
+      local late = ftrun(dir, env, command)
+      t.eq({ late.code, late.out }, { 8, "" })
+      t.eq(late.err, ("ftrun: job %s cannot be %s: it has ended already (cancelled)\n"):format(result.job, done))
+    end
+    local again = ftrun(dir, env, "cancel")
+    t.eq({ again.code, again.err }, { 0, ("job %s has ended already: cancelled\n"):format(result.job) })
   end)
 end)
 
