@@ -16,7 +16,7 @@ local REASONS = 50     -- different reasons; the others are counted together
 local REASON_BYTES = 200
 local TURN = 200       -- rows between two turns of the loop, or
 local TURN_S = 0.1     -- so much time: an example may be slow, and Ctrl-C must work
-local GARBAGE_KIB = 8 << 10 -- that rows leave behind before it is collected
+local GARBAGE_KIB = 16 << 10 -- that rows leave behind before it is collected
 local PAUSE = 200           -- Lua's own, for everything else
 
 ---@class ftrun.Pass
