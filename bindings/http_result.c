@@ -148,7 +148,8 @@ static struct failure why(struct ft_http_op *op, char *text, size_t size) {
     return why_timeout(op, text, size);
   case CURLE_SSL_CONNECT_ERROR:
     if (handshake_broke(op))
-      return (struct failure){"reset", "the connection broke while TLS was set up"};
+      return (struct failure){
+          "reset", "the connection broke while TLS was set up (does the server speak HTTPS?)"};
     /* fall through */
   case CURLE_PEER_FAILED_VERIFICATION:
   case CURLE_SSL_CERTPROBLEM:
