@@ -5,26 +5,12 @@ local t = require "harness"
 local fs = require "ft.fs"
 local task = require "ft.task"
 local err = require "ftrun.err"
+local faults = require "faults.kinds"
 local json = require "ftrun.json"
 local providers = require "ftrun.providers"
 local server = require "ftrun.local.server"
 
 local LONGEST_S = 0.6 -- no request takes longer
-
-local faults = {
-  { "breaks before it is looked at", { kind = "lose", before = true } },
-  { "breaks after the server has done it", { kind = "lose" } },
-  { "gets half an answer", { kind = "half" } },
-  { "gets 429", { kind = "refuse", headers = { ["retry-after"] = "0.05" } } },
-  { "gets 500", { kind = "refuse", status = 500 } },
-  { "gets 500 after the server has done it", { kind = "forget" } },
-  { "gets 503 with Retry-After", { kind = "refuse", status = 503, headers = { ["retry-after"] = "0.05" } } },
-  { "stalls", { kind = "stall", seconds = 2, before = true } },
-  { "stalls after the server has done it", { kind = "stall", seconds = 2 } },
-  { "is answered byte by byte for ever", { kind = "slow", seconds = 0.1 } },
-  { "gets an answer that is no JSON", { kind = "garble" } },
-  { "gets an answer of 10 GB", { kind = "flood" } },
-}
 
 local MODEL = "gpt-4o-mini-2024-07-18"
 local QUESTION = { model = MODEL, messages = { { role = "user", content = "Стаття 107." } } }

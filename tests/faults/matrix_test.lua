@@ -5,6 +5,7 @@ local http = require "ft.http"
 local fs = require "ft.fs"
 local task = require "ft.task"
 local json = require "ftrun.json"
+local kinds = require "faults.kinds"
 local program = require "program"
 
 -- What the server cannot play: a connection that is refused, or breaks before a byte has left. By port.
@@ -50,22 +51,10 @@ local requests = {
   { "the end of an upload in parts", "POST /uploads/*/complete", parts = true },
 }
 
-local faults = {
+local faults = table.move(kinds, 1, #kinds, 3, {
   { "is refused", { code = "refused" } },
   { "breaks before it is sent", { code = "reset" } },
-  { "breaks before it is looked at", { kind = "lose", before = true } },
-  { "breaks after the server has done it", { kind = "lose" } },
-  { "gets half an answer", { kind = "half" } },
-  { "gets 429", { kind = "refuse", headers = { ["retry-after"] = "0.05" } } },
-  { "gets 500", { kind = "refuse", status = 500 } },
-  { "gets 500 after the server has done it", { kind = "forget" } },
-  { "gets 503 with Retry-After", { kind = "refuse", status = 503, headers = { ["retry-after"] = "0.05" } } },
-  { "stalls", { kind = "stall", seconds = 2, before = true } },
-  { "stalls after the server has done it", { kind = "stall", seconds = 2 } },
-  { "is answered byte by byte for ever", { kind = "slow", seconds = 0.1 } },
-  { "gets an answer that is no JSON", { kind = "garble" } },
-  { "gets an answer of 10 GB", { kind = "flood" } },
-}
+})
 
 local function quiet_ui()
   return setmetatable({ confirm = function() return true end }, { __index = function() return function() end end })

@@ -1,12 +1,9 @@
 /* Any bytes as a W&B run log, and as one record: reading ends, inside of them, with records or a reason; a record that
  * was read means the same when it is written and read again; any bytes come back out of a log at any place. */
-#include <lauxlib.h>
-#include <lualib.h>
 #include <stdint.h>
-#include <stdlib.h>
 
 #include "../../bindings/bindings.h"
-#include "log.h"
+#include "program.h"
 
 static const char program[] =
     "local wandb, data = ...\n"
@@ -48,32 +45,8 @@ static const char program[] =
     "local bytes, stop = wandb.unframe(before .. wandb.frame(place, data), place)\n"
     "assert(bytes == data and stop >= place + #data + 7)\n";
 
-static lua_State *start(void) {
-  ft_log_set_level(FT_LOG_ERROR);
-  lua_State *L = luaL_newstate();
-  luaL_openlibs(L);
-  luaL_requiref(L, "ft.wandb", luaopen_ft_wandb, 0);
-  if (luaL_loadstring(L, program)) abort();
-  return L;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  static lua_State *L;
-  if (!L) L = start();
-  lua_pushvalue(L, 2);
-  lua_pushvalue(L, 1);
-  lua_pushlstring(L, (const char *)data, size);
-  if (lua_pcall(L, 2, 0, 0)) {
-    ft_log(FT_LOG_ERROR, "%s", lua_tostring(L, -1));
-    abort();
-  }
-  return 0;
-}
-
-/* The state above would count as a leak. */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void) {
-  return "detect_leaks=0";
+  return fuzz_program("ft.wandb", luaopen_ft_wandb, program, data, size);
 }
