@@ -16,7 +16,8 @@ static pthread_t owner;
 static struct timespec soft_end, hard_end, paused;
 static char last_words[256];
 static size_t last_words_len;
-static volatile sig_atomic_t armed, expired;
+static struct itimerval timer;
+static volatile sig_atomic_t armed, expired, ticking;
 
 static struct timespec after(struct timespec t, double seconds) {
   time_t whole = (time_t)seconds;
@@ -35,17 +36,22 @@ static int reached(struct timespec end) {
   return now.tv_sec > end.tv_sec || (now.tv_sec == end.tv_sec && now.tv_nsec >= end.tv_nsec);
 }
 
-/* Looks at the clock itself: a signal may be late, and belong to a guard that has ended. */
+/* Looks at the clock itself: a signal may be late, and belong to a guard that has ended. The timer
+ * outlives its guard, because rows are guarded thousands of times a second; the first signal that
+ * finds nothing to guard stops it. */
 static void on_alarm(int sig) {
   int saved = errno;
   if (!pthread_equal(pthread_self(), owner)) {
     pthread_kill(owner,
                  sig); /* lua_sethook is safe in a handler of the thread that runs Lua only */
-  } else if (armed && reached(hard_end)) {
+  } else if (!armed) {
+    setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
+    ticking = 0;
+  } else if (reached(hard_end)) {
     ssize_t ignored = write(STDERR_FILENO, last_words, last_words_len);
     (void)ignored;
     _exit(FT_WATCHDOG_EXIT);
-  } else if (armed && !expired && reached(soft_end)) {
+  } else if (!expired && reached(soft_end)) {
     expired = 1;
     lua_sethook(guarded, guard_hook, LUA_MASKCOUNT, 1);
   }
@@ -59,8 +65,7 @@ static struct timeval to_timeval(double seconds) {
   return t;
 }
 
-/* Each time anew, as another part of the process may have changed them; blocked signals are
- * inherited from a parent. */
+/* Blocked signals are inherited from a parent. */
 static int claim_signal(void) {
   struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
   sigset_t set;
@@ -70,37 +75,53 @@ static int claim_signal(void) {
   return sigaction(SIGALRM, &action, NULL) || pthread_sigmask(SIG_UNBLOCK, &set, NULL) ? -1 : 0;
 }
 
-int ft_watchdog_arm(lua_State *L, double seconds, lua_Hook hook, const char *who) {
-  double grace = seconds / 4;
-  guarded = L;
-  guard_hook = hook;
-  owner = pthread_self();
+/* Starts the timer unless it runs. To be called when armed, so that no signal stops it again. */
+static int tick(void) {
+  if (ticking) return 0;
+  ticking = 1;
+  if (claim_signal() == 0 && setitimer(ITIMER_REAL, &timer, NULL) == 0) return 0;
+  ticking = armed = 0;
+  return -1;
+}
+
+static void prepare_last_words(const char *who, double seconds) {
   int n = snprintf(last_words, sizeof last_words,
                    "ftrun: %.120s: stopped after %.4g s in a call that nothing can interrupt (a "
                    "text pattern that "
                    "backtracks?)\n",
-                   who, seconds + grace);
+                   who, seconds);
   last_words_len = n < 0 ? 0 : (size_t)n < sizeof last_words ? (size_t)n : sizeof last_words - 1;
   for (size_t i = 0; i + 1 < last_words_len; i++)
     if ((unsigned char)last_words[i] < ' ' || last_words[i] == 127) last_words[i] = '?';
+}
+
+int ft_watchdog_arm(lua_State *L, double seconds, lua_Hook hook, const char *who) {
+  static char last_who[128];
+  static double last_seconds;
+  double grace = seconds / 4;
+  guarded = L;
+  guard_hook = hook;
+  owner = pthread_self();
+  if (seconds != last_seconds || strncmp(who, last_who, sizeof last_who - 1) != 0) {
+    snprintf(last_who, sizeof last_who, "%s", who);
+    last_seconds = seconds;
+    prepare_last_words(who, seconds + grace);
+    ticking =
+        0; /* in another rhythm. Repeats: a signal that comes too early is followed by another */
+    timer =
+        (struct itimerval){.it_value = to_timeval(seconds), .it_interval = to_timeval(grace / 4)};
+  }
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   soft_end = after(now, seconds);
   hard_end = after(soft_end, grace);
   expired = 0;
-  if (claim_signal()) return -1;
   armed = 1;
-  /* Repeats: a signal that comes a little before its time is followed by another. */
-  struct itimerval timer = {.it_value = to_timeval(seconds), .it_interval = to_timeval(grace / 4)};
-  if (setitimer(ITIMER_REAL, &timer, NULL) == 0) return 0;
-  armed = 0;
-  return -1;
+  return tick();
 }
 
 void ft_watchdog_disarm(void) {
   armed = 0;
-  struct itimerval off = {0};
-  setitimer(ITIMER_REAL, &off, NULL);
 }
 
 void ft_watchdog_pause(void) {
@@ -116,6 +137,7 @@ void ft_watchdog_resume(void) {
   soft_end = after(soft_end, pause);
   hard_end = after(hard_end, pause);
   armed = 1;
+  tick();
 }
 
 int ft_watchdog_expired(void) {
