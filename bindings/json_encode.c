@@ -14,7 +14,7 @@
 
 static const char ENCODER[] = "ft.dataset.Encoder";
 
-enum { MAX_JSON_BYTES = 1 << 30, KEPT_BYTES = 1 << 20, SHOWN_KEY = 60 };
+enum { MAX_JSON_BYTES = 1 << 30, KEPT_BYTES = 1 << 20, SHOWN_KEY = 60, ESCAPE_MAX = 6 };
 
 /* Stack indices in encode. */
 enum { ARRAY_MARK = 3, RANKS = 4, ENCODER_AT = lua_upvalueindex(2) };
@@ -72,28 +72,34 @@ static bool put(struct encoder *e, const char *bytes, size_t len) {
   return ft_buf_add(&e->out, bytes, len) == 0 || fault(e, "memory", "not enough memory");
 }
 
-static bool put_escape(struct encoder *e, unsigned char c) {
+/* Writes the escape of c, which takes at most ESCAPE_MAX bytes; returns how many. */
+static size_t escape(char *out, unsigned char c) {
   static const char digits[] = "0123456789abcdef";
   static const char letters[128] = {['"'] = '"',  ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f',
                                     ['\n'] = 'n', ['\r'] = 'r',  ['\t'] = 't'};
-  if (letters[c]) return put(e, (char[]){'\\', letters[c]}, 2);
-  return put(e, (char[]){'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]}, 6);
+  out[0] = '\\';
+  out[1] = letters[c];
+  if (letters[c]) return 2;
+  out[1] = 'u';
+  out[2] = out[3] = '0';
+  out[4] = digits[c >> 4];
+  out[5] = digits[c & 15];
+  return ESCAPE_MAX;
 }
 
 static bool put_string(struct encoder *e, const char *s, size_t len, const char *what) {
   size_t done = 0;
-  if (ft_buf_reserve(&e->out, len + len / 16 + 2)) return fault(e, "memory", "not enough memory");
   if (!put(e, "\"", 1)) return false;
   while (done < len) {
-    if (ft_buf_reserve(&e->out, len - done)) return fault(e, "memory", "not enough memory");
+    if (ft_buf_reserve(&e->out, len - done + ESCAPE_MAX))
+      return fault(e, "memory", "not enough memory");
     size_t n = ft_json_copy(e->out.data + e->out.len, s + done, len - done);
     e->out.len += n;
     done += n;
     if (done == len) break;
     if ((unsigned char)s[done] >= 0x80)
       return fault(e, "utf8", "%sinvalid UTF-8 at byte %zu", what, done);
-    if (!put_escape(e, (unsigned char)s[done])) return false;
-    done++;
+    e->out.len += escape(e->out.data + e->out.len, (unsigned char)s[done++]);
   }
   return put(e, "\"", 1);
 }

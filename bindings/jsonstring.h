@@ -17,7 +17,7 @@ size_t ft_json_copy(char *out, const char *p, size_t len);
 
 /* The quote at which a string ends that was found valid before, or NULL: there is none. *escaped
  * becomes true at a backslash. */
-const char *ft_json_quote(const char *p, const char *end, bool *escaped);
+const char *ft_json_quote(const char *begin, const char *end, bool *escaped);
 
 /* The value of the four hexadecimal digits at p, or -1. */
 int ft_json_hex4(const char *p, const char *end);

@@ -37,18 +37,20 @@ static uint64_t mix(uint64_t a, uint64_t b) {
   return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-/* Never 0. */
+/* Never 0. Two sums that do not wait for each other. */
 static uint64_t hash(const char *s, size_t len) {
-  uint64_t a = UINT64_C(0xD6E8FEB86659FD93) ^ len, b = UINT64_C(0x9E3779B97F4A7C15);
-  uint64_t word[2];
-  for (; len >= sizeof word; s += sizeof word, len -= sizeof word) {
-    memcpy(word, s, sizeof word);
-    a = mix(a ^ word[0], b ^ word[1]);
+  const uint64_t b = UINT64_C(0x9E3779B97F4A7C15);
+  uint64_t sums[2] = {UINT64_C(0xD6E8FEB86659FD93) ^ len, UINT64_C(0xE7037ED1A0B428DB)};
+  uint64_t words[4];
+  for (;; s += sizeof words, len -= sizeof words) {
+    bool last = len < sizeof words;
+    if (last) memset(words, 0, sizeof words);
+    memcpy(words, s, last ? len : sizeof words);
+    sums[0] = mix(sums[0] ^ words[0], b ^ words[1]);
+    sums[1] = mix(sums[1] ^ words[2], b ^ words[3]);
+    if (last) break;
   }
-  word[0] = word[1] = 0;
-  memcpy(word, s, len);
-  a = mix(a ^ word[0], b ^ word[1]);
-  a = mix(a ^ b, UINT64_C(0xA0761D6478BD642F));
+  uint64_t a = mix(sums[0] ^ b, sums[1] ^ UINT64_C(0xA0761D6478BD642F));
   return a ? a : 1;
 }
 

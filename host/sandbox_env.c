@@ -350,6 +350,6 @@ int ft_box_truncate(lua_State *B) {
     decode(s + at, len - at, &point);
     if (is_mark(point) && at - base <= 64) at = base; /* a longer pile of marks is no letter */
   }
-  lua_pushlstring(B, (const char *)s, at);
+  if (at < len) lua_pushlstring(B, (const char *)s, at);
   return 1;
 }
