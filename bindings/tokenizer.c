@@ -1,9 +1,7 @@
 /* ft.tokenizer: encodings for Lua. Rows are counted by all cores at once: the threads of a job read
  * strings that the job keeps alive and Lua never moves, and never touch Lua. */
 #include <lauxlib.h>
-#include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,12 +9,13 @@
 #include "../host/native.h"
 #include "bindings.h"
 #include "bpe.h"
+#include "crew.h"
 #include "tokenshape.h"
 
 static const char ENCODING[] = "ft.tokenizer.Encoding";
 static const char JOB[] = "ft.tokenizer.Job";
 
-enum { THREADS_MAX = 8, WORTH_A_THREAD = 1 << 16, STRING_MAX = 1 << 30 };
+enum { THREADS_MAX = FT_CREW_MAX + 1, WORTH_A_THREAD = 1 << 16, STRING_MAX = 1 << 30 };
 enum { CACHES_BYTES = 8 << 20 }; /* of all threads */
 
 struct encoding {
@@ -24,6 +23,7 @@ struct encoding {
   int threads;
   struct job *job;                         /* under way */
   struct ft_counter counters[THREADS_MAX]; /* of each thread; bpe NULL: not needed so far */
+  struct ft_crew crew;                     /* size 0: not needed so far */
 };
 
 struct job;
@@ -54,6 +54,7 @@ static int tokenizer_open(lua_State *L) {
 static int encoding_close(lua_State *L) {
   struct encoding *e = luaL_checkudata(L, 1, ENCODING);
   if (e->job) give_up(e->job);
+  ft_crew_close(&e->crew);
   for (int i = 0; i < THREADS_MAX && e->name; i++) {
     if (!e->counters[i].bpe) continue;
     ft_bpe_free(e->counters[i].bpe);
@@ -129,55 +130,45 @@ struct row {
   int64_t tokens;
 };
 
-struct worker {
-  struct job *job;
-  struct ft_counter *counter;
-  pthread_t thread;
-};
-
 /* Rows that are being counted. User value 1 is the encoding, 2 the list of rows, 3 the shape. */
 struct job {
   struct encoding *e; /* whose job it is; NULL: ended */
   const struct ft_shape *shape;
-  bool sound; /* the rows were found valid before */
-  int started;
-  struct worker workers[THREADS_MAX]; /* the first works in the thread that waits */
+  bool sound;  /* the rows were found valid before */
+  bool shared; /* the crew is at work on it */
   size_t count;
   atomic_size_t next;
   struct row rows[];
 };
 
-static void *work(void *arg) {
-  struct worker *w = arg;
-  struct job *job = w->job;
+/* Member 0 is the thread that waits. */
+static void work(void *arg, int member) {
+  struct job *job = arg;
+  struct ft_counter *c = &job->e->counters[member];
+  if (!c->bpe) return; /* there was no memory for it: the others do its part */
   for (size_t i; (i = atomic_fetch_add(&job->next, 1)) < job->count;) {
     struct row *row = &job->rows[i];
-    row->tokens = ft_shape_count(job->shape, w->counter, row->text, row->len, job->sound);
+    row->tokens = ft_shape_count(job->shape, c, row->text, row->len, job->sound);
   }
-  return NULL;
 }
 
-/* Begins, with as many threads as are worth it and can be had. */
+/* Begins, with the crew if it is worth it. */
 static void start(struct encoding *e, struct job *job, size_t bytes) {
-  size_t want = bytes / WORTH_A_THREAD < job->count ? bytes / WORTH_A_THREAD : job->count;
-  sigset_t all, before; /* signals are for the thread that runs the loop */
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  for (int i = 1; i < e->threads && (size_t)i < want; i++) {
-    struct worker *w = &job->workers[job->started + 1];
-    *w = (struct worker){.job = job, .counter = counter(e, i)};
-    if (!w->counter || pthread_create(&w->thread, NULL, work, w)) break;
-    job->started++;
-  }
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
   job->e = e;
   e->job = job;
+  if (e->threads == 1 || job->count == 1 || bytes < WORTH_A_THREAD) return;
+  if (e->crew.size == 0) {
+    for (int i = 1; i < e->threads; i++) counter(e, i);
+    ft_crew_open(&e->crew, e->threads - 1);
+  }
+  job->shared = e->crew.size > 0;
+  if (job->shared) ft_crew_begin(&e->crew, work, job);
 }
 
-/* Waits for the threads. */
+/* Waits for the crew. */
 static void end(struct job *job) {
-  for (int i = 1; i <= job->started; i++) pthread_join(job->workers[i].thread, NULL);
-  job->started = 0;
+  if (job->shared) ft_crew_wait(&job->e->crew);
+  job->shared = false;
   job->e->job = NULL;
   job->e = NULL;
 }
@@ -230,12 +221,11 @@ static int encoding_start(lua_State *L) {
 static int job_finish(lua_State *L) {
   struct job *job = luaL_checkudata(L, 1, JOB);
   luaL_argcheck(L, job->e, 1, "the rows were counted, or given up");
-  job->workers[0] = (struct worker){.job = job, .counter = counter(job->e, 0)};
-  if (!job->workers[0].counter) {
+  if (!counter(job->e, 0)) {
     give_up(job);
     return no_memory(L);
   }
-  work(&job->workers[0]);
+  work(job, 0);
   end(job);
   lua_createtable(L, (int)job->count, 0);
   for (size_t i = 0; i < job->count; i++) {

@@ -243,6 +243,26 @@ t.test("decode_ordered keeps order, emptiness, null and integers", function()
   t.eq(offset, 4)
 end)
 
+t.test("of a text known to be sound, the ends of strings are found wherever quotes and backslashes stand", function()
+  local shape = dataset.shape { value = { "v" } }
+  local plain, pieces = ("абв"):rep(20), { '\\"', "\\\\", '\\\\\\"', "\\n", "\\u0041", "" }
+  for before = 0, 60, 2 do
+    for _, first in ipairs(pieces) do
+      for _, second in ipairs(pieces) do
+        for _, gap in ipairs { 0, 1, 15, 16, 17 } do
+          local text = plain:sub(1, before) .. first .. ("x"):rep(gap) .. second
+          local row = ('{"v":"%s","w":"%s","v2":"%s"}'):format(text, text, text)
+          local skeleton = assert(shape:skeleton(row, false))
+          if shape:skeleton(row, true) ~= skeleton then t.eq(shape:skeleton(row, true), skeleton) end
+        end
+      end
+    end
+  end
+  t.fails("syntax", shape:skeleton('{"v":"' .. plain, true))
+  t.fails("syntax", shape:skeleton('{"v":"' .. plain .. '\\"', true))
+  t.fails("syntax", shape:skeleton('{"v":"\\', true))
+end)
+
 ---- writer
 
 t.test("a committed file holds its lines, and the summary describes it", function()
@@ -284,14 +304,49 @@ t.test("a file that is not committed leaves the old one as it was", function()
   t.fails("not_found", dataset.writer(dir.path .. "/no/file"))
 end)
 
+-- What a write has met is told some lines later.
+local function add_until_it_fails(writer)
+  for _ = 1, 5 do
+    local ok, message, code = writer:add(("x"):rep(1000000))
+    if not ok then return ok, message, code end
+  end
+  return true
+end
+
 t.test("a full disk is reported with the path, at add or at commit, and stays reported", function()
   local w <close> = assert(dataset.writer "/dev/full")
   t.eq(w:add "{}", true)
   t.has(t.fails("disk_full", w:commit()), "/dev/full: ")
   t.fails("disk_full", w:add "{}")
   local big <close> = assert(dataset.writer "/dev/full")
-  t.fails("disk_full", big:add(("x"):rep(1000000)))
+  t.fails("disk_full", add_until_it_fails(big))
+  t.fails("disk_full", big:add "{}")
   t.fails("disk_full", big:commit())
+end)
+
+t.test("a long file is whole, however its lines fall on the blocks that it is written in", function()
+  local dir <close> = t.folder()
+  for _, size in ipairs { 1, (256 << 10) - 2, (256 << 10) - 1, 256 << 10, (256 << 10) + 1, 1000003 } do
+    local path, lines = dir.path .. "/f", {}
+    local w <close> = assert(dataset.writer(path))
+    for i = 1, 20 do
+      lines[i] = string.char(96 + i):rep(size - i % 3)
+      assert(w:add(lines[i]))
+    end
+    local text = table.concat(lines, "\n") .. "\n"
+    t.eq(assert(w:commit()), { lines = 20, bytes = #text, sha256 = digest.sha256(text) })
+    t.ok(fs.read(path) == text)
+  end
+end)
+
+t.test("a writer of a long file can be closed at any moment", function()
+  local dir <close> = t.folder()
+  for n = 1, 12 do
+    local w = assert(dataset.writer(dir.path .. "/f"))
+    for _ = 1, n do assert(w:add(("x"):rep(700000))) end
+    w:close()
+  end
+  t.eq(fs.list(dir.path), {})
 end)
 
 t.test("a full disk leaves no temporary file behind", function()
@@ -302,7 +357,7 @@ t.test("a full disk leaves no temporary file behind", function()
   local path = dir.path .. "/train.jsonl"
   assert(fs.write(path, "old"))
   local w <close> = assert(dataset.writer(path))
-  t.fails("disk_full", w:add(("x"):rep(1000000)))
+  t.fails("disk_full", add_until_it_fails(w))
   t.fails("disk_full", fs.write(path, ("x"):rep(1000000)))
   t.eq(fs.list(dir.path), { "train.jsonl" })
   t.eq(fs.read(path), "old")

@@ -85,8 +85,8 @@ function dataset.writer(path) end
 
 ---@class ft.dataset.Writer
 local Writer = {}
---- Adds one line; `json` must hold no newline byte (raises). After a failure the temporary file is gone, and the same
---- failure comes again.
+--- Adds one line; `json` must hold no newline byte (raises). Lines are written behind the caller's back: a failure may
+--- be that of a line before, some megabytes ago. After it the temporary file is gone, and the same failure comes again.
 ---@param json string
 ---@return true? ok
 ---@return string? message
