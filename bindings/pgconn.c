@@ -11,7 +11,7 @@
 #define CANCEL_WAIT_S 0.5 /* the longest that a dead server can hold up the loop */
 #define TURN_S 0.02 /* a stream that is always ready lets the others have their turn this often */
 
-enum { MAX_KEYWORDS = 80 };
+enum { MAX_KEYWORDS = 80, AHEAD_BYTES = 2 << 20 };
 
 /* SELECT fixes the snapshot, after which PostgreSQL refuses to make the transaction writable. */
 static const char BEGIN_READ_ONLY[] =
@@ -23,10 +23,41 @@ static void clear(struct ft_pg_conn *c) {
   c->unread = false;
 }
 
+/* ---- results that came before they were asked for ---- */
+
+static PGresult *take_ahead(struct ft_pg_conn *c) {
+  PGresult *r = c->ahead.results[c->ahead.first];
+  c->ahead.first = (c->ahead.first + 1) % FT_PG_AHEAD;
+  c->ahead.count--;
+  c->ahead.bytes -= PQresultMemorySize(r);
+  return r;
+}
+
+static void forget_ahead(struct ft_pg_conn *c) {
+  while (c->ahead.count) PQclear(take_ahead(c));
+}
+
+/* Takes what the server has sent off the socket while the caller is at work on a row: else the
+ * server stands still most of the time, as a socket holds a few rows only. */
+static void read_ahead(struct ft_pg_conn *c) {
+  while (!c->broken && c->ahead.count < FT_PG_AHEAD && c->ahead.bytes < AHEAD_BYTES) {
+    if (PQisBusy(c->pg)) {
+      if (!PQconsumeInput(c->pg)) c->broken = true;
+      if (PQisBusy(c->pg)) return;
+    }
+    PGresult *r = PQgetResult(c->pg);
+    if (!r) return;
+    c->ahead.results[(c->ahead.first + c->ahead.count++) % FT_PG_AHEAD] = r;
+    c->ahead.bytes += PQresultMemorySize(r);
+    if (PQresultStatus(r) != PGRES_SINGLE_TUPLE) return;
+  }
+}
+
 /* Ends the connection; whoever waits on it learns that. */
 void ft_pg_drop(struct ft_pg_conn *c) {
   ft_wait_stop(&c->wait);
   clear(c);
+  forget_ahead(c);
   PQfinish(c->pg);
   c->pg = NULL;
   c->phase = PG_IDLE;
@@ -66,6 +97,7 @@ static bool cancel_statement(struct ft_pg_conn *c) {
 /* Gives up the statement in flight; the connection stays usable when the server answers. */
 void ft_pg_abandon(struct ft_pg_conn *c) {
   clear(c);
+  forget_ahead(c);
   if (c->stream) *c->stream = NULL;
   c->stream = NULL;
   c->sql = NULL;
@@ -150,10 +182,10 @@ enum ft_pg_taken ft_pg_take(struct ft_pg_conn *c) {
   if (c->unread) return PG_TAKEN_ROW;
   if (!c->pg || c->timed_out) return PG_TAKEN_FAULT;
   c->pause = ft_now_s() - c->turn_s > TURN_S;
-  if (c->pause || !ready(c)) return PG_TAKEN_WAIT;
+  if (c->pause || (!c->ahead.count && !ready(c))) return PG_TAKEN_WAIT;
   if (c->begin_failed) return PG_TAKEN_FAULT;
   clear(c);
-  c->result = PQgetResult(c->pg);
+  c->result = c->ahead.count ? take_ahead(c) : PQgetResult(c->pg);
   if (!c->result && c->complete) {
     c->phase = PG_IDLE;
     c->sql = NULL;
@@ -163,6 +195,7 @@ enum ft_pg_taken ft_pg_take(struct ft_pg_conn *c) {
   case PGRES_SINGLE_TUPLE:
     c->unread = true;
     c->sql = NULL; /* what fails from here on has no place in the text */
+    read_ahead(c);
     return PG_TAKEN_ROW;
   case PGRES_TUPLES_OK:
   case PGRES_COMMAND_OK:

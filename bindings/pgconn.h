@@ -19,6 +19,8 @@ enum ft_pg_phase {
   PG_RUNNING     /* the caller's statement is in flight */
 };
 
+enum { FT_PG_AHEAD = 256 };
+
 /* Zero-initialise, set loop and read_only, start. */
 struct ft_pg_conn {
   struct ft_loop *loop;
@@ -39,7 +41,12 @@ struct ft_pg_conn {
   bool begin_failed; /* result says why the transaction could not be begun */
   bool pause;        /* wait for nothing but the loop's next turn */
   double turn_s;     /* when the loop last had its turn */
-  const char *sql;   /* the statement; NULL once its text is gone */
+  struct {
+    PGresult *results[FT_PG_AHEAD]; /* a ring */
+    unsigned first, count;
+    size_t bytes;
+  } ahead;         /* results that came before they were asked for */
+  const char *sql; /* the statement; NULL once its text is gone */
   const char *const *values;
   int n_values;
 };
