@@ -11,13 +11,7 @@ count=${2:-2000}
 python=${PYTHON:-/tmp/ftrun-interop-venv/bin/python}
 peer=${PEER:-yes}
 [ "$peer" = no ] || [ -n "${PYTHON:-}" ] || "$source/tests/interop/setup.sh" /tmp/ftrun-interop-venv
-work=$(mktemp -d "${TMPDIR:-/tmp}/ftrun-bench-XXXXXX")
-"$build/tests/bench_server" 100 >"$work/port" &
-server=$!
-trap 'kill $server; rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
-while [ ! -s "$work/port" ]; do sleep 0.1; done
-url=http://127.0.0.1:$(cat "$work/port")/v1
+. "$here/slow_server.sh"
 
 show() { # NAME COMMAND...: what the program says itself, and the figures of measure.py
   name=$1

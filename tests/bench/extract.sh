@@ -6,14 +6,9 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(realpath "$1")
-work=$(mktemp -d "${TMPDIR:-/tmp}/ftrun-bench-XXXXXX")
-"$build/tests/bench_server" 100 >"$work/port" &
-server=$!
-trap 'kill $server; rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
-while [ ! -s "$work/port" ]; do sleep 0.1; done
+. "$here/slow_server.sh"
 cd "$work"
-export OPENAI_API_KEY=sk-bench-1234567890 OPENAI_BASE_URL="http://127.0.0.1:$(cat port)/v1" NO_PROXY='*'
+export OPENAI_API_KEY=sk-bench-1234567890 OPENAI_BASE_URL="$url" NO_PROXY='*'
 cat >bench.lua <<'LUA'
 return ft.recipe {
   name = "bench", base_model = "gpt-4o-mini-2024-07-18",
