@@ -46,7 +46,7 @@ return function(method, needs, ended)
         { code = refusal.code, status = refusal.status, request_id = refusal.request_id })
     end
     log.info(("job %s%s: %s"):format(job.id, late and " has ended already" or "", late and how(job) or job.state))
-    if args.json then log.out(json.encode(job) .. "\n") end
+    if args.json then json.print(job) end
     return 0
   end }
 end

@@ -137,8 +137,7 @@ end
 
 local function report(e)
   progress.finish()
-  local width = wrap.width "stderr"
-  for _, one in ipairs(e.list or { e }) do log.error(wrap.text(tostring(one), width, #"ftrun: ")) end
+  for _, one in ipairs(e.list or { e }) do log.error(tostring(one)) end
   return err.kinds[e.kind]
 end
 

@@ -1,6 +1,7 @@
---- JSON of the providers' API, the only user of lua-cjson; dataset rows never come through here.
+--- JSON of the providers' API and of results, the only user of lua-cjson; dataset rows never come through here.
 local cjson = require("cjson").new()
 local dataset = require "ft.dataset"
+local log = require "ft.log"
 
 local json = {}
 
@@ -52,6 +53,12 @@ end
 function json.encode(value)
   local text, message = dataset.encode(value)
   return text or error("cannot write JSON: " .. message, 2)
+end
+
+--- A result for programs: the value as one line of stdout.
+---@param value any
+function json.print(value)
+  log.out(json.encode(value) .. "\n")
 end
 
 return json

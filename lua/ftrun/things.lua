@@ -35,7 +35,7 @@ end
 
 local function list(kind, provider, args)
   local things = kind.list(provider, args)
-  if args.json then return log.out(json.encode(json.array(things)) .. "\n") end
+  if args.json then return json.print(json.array(things)) end
   if #things == 0 then return log.info(kind.none) end
   local rows = {}
   for i, thing in ipairs(things) do rows[i] = kind.row(thing) end
@@ -50,7 +50,7 @@ local function get(kind, provider, args)
       log.info(("%s: written to %s"):format(id, args.output))
     end
     if args.json then
-      log.out(json.encode(thing) .. "\n")
+      json.print(thing)
     elseif not args.output then
       for _, row in ipairs((kind.lines or fields)(thing)) do log.out(("%-16s %s\n"):format(row[1], row[2])) end
     end
@@ -70,7 +70,7 @@ local function finish(kind, provider, args, action)
     end
     local result = action.run(provider, thing.id)
     log.info(("%s %s %s"):format(kind.name, thing.id, action.did))
-    if args.json then log.out(json.encode(result or { id = thing.id, deleted = true }) .. "\n") end
+    if args.json then json.print(result or { id = thing.id, deleted = true }) end
   end
 end
 

@@ -47,7 +47,7 @@ function command.main(args)
     if chosen and c.model == chosen.model then c.best = chosen.metric end
   end
   if args.json then
-    log.out(json.encode(json.array(list)) .. "\n")
+    json.print(json.array(list))
   elseif #list == 0 then
     log.info(("job %s has no checkpoints (yet)"):format(t.job))
   end

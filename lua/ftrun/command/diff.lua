@@ -65,7 +65,7 @@ function command.main(args)
   local d = difference.of(a, b)
   if args.json then
     d.type = "diff"
-    log.out(json.encode(d) .. "\n")
+    json.print(d)
   elseif not args.quiet then
     if not d.equal then print_difference(d) end
     for _, what in ipairs(d.not_compared) do log.info("not compared: " .. what) end

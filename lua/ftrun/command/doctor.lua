@@ -4,7 +4,6 @@ local dates = require "ftrun.plan.dates"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
-local log = require "ft.log"
 local postgres = require "ft.postgres"
 local providers = require "ftrun.providers"
 local runs = require "ftrun.run.runs"
@@ -132,7 +131,7 @@ function command.main(args)
   look_at_database(add)
   look_at_wandb(add)
   look_at_local(add)
-  if args.json then log.out(json.encode(json.array(list)) .. "\n") end
+  if args.json then json.print(json.array(list)) end
   for _, finding in ipairs(list) do
     if finding.state == "bad" then return err.kinds.setting end
   end

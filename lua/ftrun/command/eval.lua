@@ -61,7 +61,7 @@ end
 local function show(args, result, decision)
   if args.json then
     result.gate = decision
-    log.out(json.encode(result) .. "\n")
+    json.print(result)
   elseif not args.quiet then
     for _, line in ipairs(score_text.lines(result)) do wrap.print(line) end
     for _, reason in ipairs(decision and gate.reasons(decision) or {}) do wrap.print("gate " .. reason) end

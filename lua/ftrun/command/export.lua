@@ -7,7 +7,6 @@ local json = require "ftrun.json"
 local leak = require "ftrun.share.leak"
 local log = require "ft.log"
 local runs = require "ftrun.run.runs"
-local wrap = require "ftrun.text.wrap"
 
 local command = {}
 
@@ -65,13 +64,13 @@ function command.main(args)
   local manifest = bundle.write(path, { run = summary.id, name = summary.name, recipe = summary.recipe:match "[^/]*$",
     created = summary.created, with_data = args.with_data or false, files = files })
   if args.json then
-    log.out(json.encode { type = "export", run = summary.id, path = path, with_data = manifest.with_data,
-      bytes = err.check("system", fs.stat(path)).bytes, files = manifest.files, left_out = json.array(left) } .. "\n")
+    json.print { type = "export", run = summary.id, path = path, with_data = manifest.with_data,
+      bytes = err.check("system", fs.stat(path)).bytes, files = manifest.files, left_out = json.array(left) }
     return 0
   end
   if #left > 0 then
-    log.info(wrap.text(("left out, for they hold texts of rows and answers: %s (--with-data takes them along)")
-      :format(table.concat(left, ", ")), wrap.width "stderr"))
+    log.info(("left out, for they hold texts of rows and answers: %s (--with-data takes them along)")
+      :format(table.concat(left, ", ")))
   end
   log.out(("%s  %s, %s\n"):format(path, amounts.count(#files, "file"),
     amounts.size(err.check("system", fs.stat(path)).bytes)))

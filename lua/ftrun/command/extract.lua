@@ -105,7 +105,7 @@ function command.main(args, state)
       :format(loaded.extract.text))
   end
   if args.json then
-    log.out(json.encode(summary) .. "\n")
+    json.print(summary)
   else
     for _, line in ipairs { shown(summary, args.dry_run) } do log.info(line) end
   end

@@ -9,7 +9,6 @@ local recipe = require "ftrun.recipe"
 local report = require "ftrun.report"
 local runs = require "ftrun.run.runs"
 local time = require "ft.time"
-local wrap = require "ftrun.text.wrap"
 
 local command = {}
 
@@ -117,13 +116,12 @@ function command.main(args)
   if not fs.stat(target .. "/report.html") then pcall(report.write, target) end -- what it lacks is in no other file
   local source = check_recipe(summary.recipe, summary, target)
   if args.json then
-    log.out(json.encode { type = "import", run = summary.id, dir = target, recipe = summary.recipe,
-      with_data = manifest.with_data == true, ftrun = manifest.ftrun } .. "\n")
+    json.print { type = "import", run = summary.id, dir = target, recipe = summary.recipe,
+      with_data = manifest.with_data == true, ftrun = manifest.ftrun }
     return 0
   end
-  log.info(wrap.text(("run %s is in %s; every file has the hash that it was exported with"):format(summary.id, target),
-    wrap.width "stderr"))
-  if source then log.info(wrap.text(tell_rows(source), wrap.width "stderr")) end
+  log.info(("run %s is in %s; every file has the hash that it was exported with"):format(summary.id, target))
+  if source then log.info(tell_rows(source)) end
   log.info("run it:     " .. runs.command(summary) .. "\nwhat fits:  ftrun verify " .. summary.id)
   log.out(summary.recipe .. "\n")
   return 0

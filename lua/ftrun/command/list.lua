@@ -15,7 +15,7 @@ local COLUMNS = 80 -- at most, where there is no terminal too
 local function list_jobs(args)
   local t <close> = target.open(args["local"] and "local" or "openai")
   local jobs = t.provider:jobs { limit = 50 }
-  if args.json then return log.out(json.encode(json.array(jobs)) .. "\n") end
+  if args.json then return json.print(json.array(jobs)) end
   if #jobs == 0 then return log.info("the provider has no jobs") end
   local rows = {}
   for i, job in ipairs(jobs) do
@@ -59,7 +59,7 @@ local function list_runs(args)
   end
   if args.json then
     for _, r in ipairs(list) do r.score, r.usd = outcome(r) end
-    return log.out(json.encode(json.array(list)) .. "\n")
+    return json.print(json.array(list))
   end
   if #list == 0 then
     return log.info("no runs in " .. runs.root() .. "\n  " .. (runs.START:gsub("\n", "\n  ")))

@@ -34,7 +34,7 @@ function command.main(args)
     written[i] = f.path
   end
   if args.json then
-    log.out(json.encode { type = "init", recipe = files[1].path, files = written } .. "\n")
+    json.print { type = "init", recipe = files[1].path, files = written }
     return 0
   end
   for _, path in ipairs(written) do log.out(path .. "\n") end

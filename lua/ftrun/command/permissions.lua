@@ -11,7 +11,7 @@ local time = require "ft.time"
 local command = {}
 
 local function show(args, list)
-  if args.json then return log.out(json.encode(json.array(list)) .. "\n") end
+  if args.json then return json.print(json.array(list)) end
   local rows = {}
   for i, p in ipairs(list) do
     rows[i] = { p.id, p.created_at and time.iso8601(p.created_at) or "", p.project or "" }
@@ -38,7 +38,7 @@ function actions.delete(provider, args)
     end
     provider:forbid(args.model, id)
     log.info(("permission %s is deleted"):format(id))
-    if args.json then log.out(json.encode { id = id, deleted = true } .. "\n") end
+    if args.json then json.print { id = id, deleted = true } end
   end
 end
 

@@ -29,7 +29,7 @@ function command.main(args)
     on_inspect = function(done, total) progress.update("looking at all rows together", done, total) end })
   progress.finish()
   if args.json then
-    log.out(json.encode(made) .. "\n")
+    json.print(made)
   else
     log.out(table.concat(plan_text.lines(made), "\n") .. "\n")
     if provider == "openai" and not secrets.origin "OPENAI_API_KEY" then

@@ -6,6 +6,7 @@ local log = require "ft.log"
 local progress = require "ft.progress"
 local recipe = require "ftrun.recipe"
 local tokens = require "ftrun.data.tokens"
+local wrap = require "ftrun.text.wrap"
 
 local command = {}
 
@@ -20,18 +21,15 @@ end
 
 local function show(made)
   local number, figures = amounts.number, made.tally.histogram:figures()
-  log.info(("%s of %s rows written to %s (%s)"):format(number(made.written), number(made.rows), made.path,
+  wrap.print(("%s of %s rows written to %s (%s)"):format(number(made.written), number(made.rows), made.path,
     amounts.size(made.bytes)))
-  for _, s in ipairs(made.skipped) do log.info(("  %s skipped: %s"):format(number(s.count), s.reason)) end
+  for _, s in ipairs(made.skipped) do wrap.print(("  %s skipped: %s"):format(number(s.count), s.reason)) end
   if made.duplicates.count > 0 then
-    log.info(("  %s equal to an earlier one"):format(number(made.duplicates.count)))
+    wrap.print(("  %s equal to an earlier one"):format(number(made.duplicates.count)))
   end
-  for _, w in ipairs(made.warnings) do
-    log.info(("  %s: %s (%s, first: %s)"):format(number(w.count), w.message, w.code, table.concat(w.first, ", ")))
-  end
-  log.info(("%s tokens (%s); an example: min %s, median %s, p95 %s, max %s"):format(number(figures.sum), made.encoding,
-    number(figures.min), number(figures.median), number(figures.p95), number(figures.max)))
-  log.info("sha256 " .. made.sha256)
+  wrap.print(("%s tokens (%s); an example: min %s, median %s, p95 %s, max %s"):format(number(figures.sum),
+    made.encoding, number(figures.min), number(figures.median), number(figures.p95), number(figures.max)))
+  wrap.print("sha256 " .. made.sha256)
 end
 
 function command.main(args)
@@ -47,11 +45,7 @@ function command.main(args)
   for _, w in ipairs(made.warnings) do
     log.warn(("%s: %s (%d times, first: %s)"):format(w.code, w.message, w.count, table.concat(w.first, ", ")))
   end
-  if args.json then
-    log.out(json.encode(summary(made)) .. "\n")
-  else
-    show(made)
-  end
+  if args.json then json.print(summary(made)) elseif not args.quiet then show(made) end
   return 0
 end
 

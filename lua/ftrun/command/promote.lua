@@ -41,7 +41,7 @@ function command.main(args)
     lock_sha256 = digest.sha256_file(runs.dir(summary.id) .. "/lock.json") }
   if not record.unchanged then promote.tell(record) end
   if args.json then
-    log.out(json.encode(record) .. "\n")
+    json.print(record)
   elseif not args.quiet then
     log.out(promote.line(record) .. "\n")
   end

@@ -22,7 +22,7 @@ function command.main(args)
     for i, dir in ipairs(dirs) do
       if i > 1 then log.out "\n" end
       for _, line in ipairs(brief.lines(facts.read(dir, { texts = false }))) do
-        log.out(wrap.text(line, wrap.width "stdout") .. "\n")
+        wrap.print(line)
       end
     end
   end

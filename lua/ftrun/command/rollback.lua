@@ -8,7 +8,7 @@ local command = {}
 function command.main(args)
   local undone = promote.rollback()
   if args.json then
-    log.out(json.encode(undone) .. "\n")
+    json.print(undone)
   elseif not args.quiet then
     log.out(("%s in %s is %s again\nundone: the promotion of %s\n"):format(undone.key, undone.env_file,
       promote.shown(undone.previous), promote.when(undone)))

@@ -15,7 +15,7 @@ function command.main(args, state)
   }
   local _ <close> = setmetatable({}, { __close = function() server:close() end })
   state.detached = function() return "stopped; jobs that were training go on when the server is started again" end
-  if args.json then log.out(json.encode { type = "listening", url = server.url } .. "\n") end
+  if args.json then json.print { type = "listening", url = server.url } end
   log.info("the local provider listens on " .. server.url)
   if wanted ~= "" then log.warn "FTRUN_SERVE_FAULTS is set: some answers fail on purpose" end
   log.info("  it is a small linear learner, not the model it is asked for")

@@ -55,9 +55,9 @@ function command.main(args)
   end
   if made.train.rows == 0 then log.warn("no row is left for training") end
   if args.json then
-    log.out(json.encode { type = "summary", rows = made.rows, seed = args.seed, train = made.train,
-      validation = made.validation, strata = made.strata and json.array(made.strata) } .. "\n")
-  else
+    json.print { type = "summary", rows = made.rows, seed = args.seed, train = made.train,
+      validation = made.validation, strata = made.strata and json.array(made.strata) }
+  elseif not args.quiet then
     show(made)
   end
   return 0

@@ -48,9 +48,9 @@ end
 
 local function print_json(r)
   local e = r.error
-  log.out(json.encode { type = "recipe", recipe = r.recipe, result = r.result, message = r.message, rows = r.rows,
+  json.print { type = "recipe", recipe = r.recipe, result = r.result, message = r.message, rows = r.rows,
     train = r.train, validation = r.validation, score = r.score, data = r.data, notes = json.array(r.notes),
-    seconds = r.seconds, kind = e and e.kind, code = e and e.code, where = e and e.where } .. "\n")
+    seconds = r.seconds, kind = e and e.kind, code = e and e.code, where = e and e.where }
 end
 
 function command.main(args)
@@ -65,8 +65,8 @@ function command.main(args)
     if args.json then print_json(r) elseif not args.quiet or r.result == "failed" then print_one(r) end
   end
   if args.json then
-    log.out(json.encode { type = "summary", recipes = #recipes, ok = counts.ok, failed = counts.failed,
-      skipped = counts.skipped } .. "\n")
+    json.print { type = "summary", recipes = #recipes, ok = counts.ok, failed = counts.failed,
+      skipped = counts.skipped }
   elseif not args.quiet then
     log.out(("%s: %d ok, %d not ok, %d skipped\n"):format(amounts.count(#recipes, "recipe"), counts.ok, counts.failed,
       counts.skipped))

@@ -147,7 +147,7 @@ function command.main(args)
   end
   local sum = summary(all, files, counter.encoding)
   if args.json then
-    log.out(json.encode(sum) .. "\n")
+    json.print(sum)
   elseif #files > 1 then
     log.out(("all %d files: %s rows, %s tokens\n"):format(#files, histogram.number(sum.rows),
       histogram.number(sum.tokens)))

@@ -24,8 +24,8 @@ local function show_codes(as_json)
     for _, row in ipairs(group[2]) do
       local c = codes.all[row[1]]
       if as_json then
-        log.out(json.encode { code = c.code, severity = c.severity, what = c.what, mend = c.mend,
-          fixable = c.fixable or false } .. "\n")
+        json.print { code = c.code, severity = c.severity, what = c.what, mend = c.mend,
+          fixable = c.fixable or false }
       else
         wrap.print(("  %-24s %-8s %s; %s"):format(c.code, c.severity, c.what, c.mend), 36)
       end

@@ -95,7 +95,7 @@ function command.main(args)
   progress.finish()
   if args.json then
     found.type, found.lock, found.recipe, found.run = "verify", lock_path, path, summary and summary.id
-    log.out(json.encode(found) .. "\n")
+    json.print(found)
   elseif not args.quiet then
     log.info(("%s against %s"):format(path, lock_path))
     print_checks(found)

@@ -2,7 +2,6 @@
 local err = require "ftrun.err"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
-local log = require "ft.log"
 local places = require "ftrun.wandb.places"
 local settings = require "ftrun.wandb.settings"
 local wrap = require "ftrun.text.wrap"
@@ -72,7 +71,7 @@ function command.main(args)
   if #(args.job or {}) > 0 then err.raise("usage", "status takes no runs") end
   local now = status()
   if args.json then
-    log.out(json.encode(now) .. "\n")
+    json.print(now)
   else
     for _, row in ipairs(rows_of(now)) do wrap.print(row, row:find "^%u*_?%u*_?%u* *not set: " and 16 or nil) end
   end

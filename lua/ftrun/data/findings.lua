@@ -4,6 +4,7 @@ local dataset = require "ft.dataset"
 local err = require "ftrun.err"
 local json = require "ftrun.json"
 local log = require "ft.log"
+local wrap = require "ftrun.text.wrap"
 
 local M = {}
 
@@ -39,8 +40,6 @@ function Findings:add(finding)
   if #group.first < FIRST then group.first[#group.first + 1] = finding end
 end
 
---- The exit code that says what was found: that of "data" when there are errors.
----@return integer
 --- How many rows have this finding, at most once a row.
 ---@param code string
 ---@return integer
@@ -50,7 +49,8 @@ function Findings:rows_with(code)
   return n
 end
 
---- The exit code of a command that found this.
+--- The exit code that says what was found: that of "data" when there are errors.
+---@return integer
 function Findings:exit_code() return err.kinds[self.errors > 0 and "data" or "ok"] end
 
 --- A finding as one line of NDJSON: line (null: the file as a whole), code, severity, path, message, and what else is
@@ -95,26 +95,6 @@ function Findings:summary()
   return table.concat(parts, ", ")
 end
 
-local function width(text) return utf8.len(text) or #text end
-
---- Breaks a text between words; further lines begin with the indent.
----@param text string
----@param columns integer
----@param indent string
----@param lines string[]  takes them
-local function wrap(text, columns, indent, lines)
-  local line = ""
-  for word in text:gmatch "%S+" do
-    if line:find "%S" and width(line) + 1 + width(word) > columns then
-      lines[#lines + 1] = line
-      line = indent .. word
-    else
-      line = line == "" and text:match "^ *" .. word or line .. " " .. word
-    end
-  end
-  lines[#lines + 1] = line
-end
-
 local function place(finding)
   local parts = { finding.line and "line " .. finding.line .. (finding.file and " of " .. finding.file or "")
     or finding.key or nil }
@@ -134,8 +114,11 @@ end
 
 local function show_group(group, columns, lines)
   local wrong, mend = halves(group.first[1].message)
-  wrap(("%s: %s (%s): %s"):format(group.severity, group.code, group.count == 1 and "once" or group.count .. " times",
-    wrong), columns, "    ", lines)
+  local function add(text, hang)
+    for line in wrap.text(text, columns, nil, hang):gmatch "[^\n]+" do lines[#lines + 1] = line end
+  end
+  add(("%s: %s (%s): %s"):format(group.severity, group.code, group.count == 1 and "once" or group.count .. " times",
+    wrong), 4)
   local where, same = {}, true
   for i, finding in ipairs(group.first) do
     where[i] = place(finding)
@@ -144,15 +127,15 @@ local function show_group(group, columns, lines)
   local more = group.count > #where and (" and %d more"):format(group.count - #where) or ""
   if same then
     local text = table.concat(where, "; "):gsub("^; $", "")
-    if text:find "%w" then wrap("    " .. text .. more, columns, "      ", lines) end
+    if text:find "%w" then add("    " .. text .. more, 6) end
   else
     for i, finding in ipairs(group.first) do
       local text = i == 1 and "as above" or (halves(finding.message))
-      wrap(("    %s: %s"):format(where[i], text), columns, "      ", lines)
+      add(("    %s: %s"):format(where[i], text), 6)
     end
-    if more ~= "" then lines[#lines + 1] = "   " .. more end
+    if more ~= "" then add("   " .. more) end
   end
-  if mend then wrap("    -> " .. mend, columns, "       ", lines) end
+  if mend then add("    -> " .. mend, 7) end
 end
 
 --- The findings grouped by code, errors first, for a terminal of so many columns.

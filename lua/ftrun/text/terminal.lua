@@ -10,7 +10,6 @@ local plan_text = require "ftrun.plan.text"
 local progress = require "ft.progress"
 local promote = require "ftrun.run.promote"
 local score_text = require "ftrun.score.text"
-local wrap = require "ftrun.text.wrap"
 
 local terminal = {}
 
@@ -108,7 +107,7 @@ function terminal.new(o)
   if o.json or o.quiet then progress.disable() end
 
   local function say(text)
-    if not o.quiet then log.info(wrap.text(text, wrap.width "stderr")) end
+    if not o.quiet then log.info(text) end
   end
 
   -- unsaid while the run may turn out to be one that is there already
@@ -128,7 +127,7 @@ function terminal.new(o)
 
   function ui.plan(made)
     progress.finish()
-    if o.json then log.out(json.encode { type = "plan", plan = made } .. "\n") end
+    if o.json then json.print { type = "plan", plan = made } end
     for _, line in ipairs(plan_text.lines(made, true)) do say(line) end
   end
 
@@ -155,7 +154,7 @@ function terminal.new(o)
   end
 
   function ui.event(event)
-    if o.json then log.out(json.encode(event) .. "\n") end
+    if o.json then json.print(event) end
     if event.type == "metrics" then
       show_metrics(event)
       if event.metrics.full_valid_loss then say(terminal.line(event)) end
@@ -170,7 +169,7 @@ function terminal.new(o)
 
   function ui.result(result)
     progress.finish()
-    if o.json then log.out(json.encode(result) .. "\n") end
+    if o.json then json.print(result) end
     local usage = result.usage
     if result.state == "succeeded" then say(("model %s"):format(result.model)) end
     -- what costs nothing is not accounted for

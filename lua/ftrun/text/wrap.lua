@@ -60,9 +60,10 @@ local plain
 --- From now on whatever is said through ft.log is broken on a terminal, whoever says it.
 function M.messages()
   if plain then return end
-  plain = { info = log.info, warn = log.warn }
+  plain = { info = log.info, warn = log.warn, error = log.error }
   function log.info(text) plain.info(M.text(text, M.width "stderr")) end
   function log.warn(text) plain.warn(M.text(text, M.width "stderr", #"ftrun: ")) end
+  function log.error(text) plain.error(M.text(text, M.width "stderr", #"ftrun: ")) end
 end
 
 return M

@@ -5,7 +5,6 @@ local err = require "ftrun.err"
 local existing = require "ftrun.wandb.existing"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
-local log = require "ft.log"
 local online = require "ftrun.wandb.online"
 local places = require "ftrun.wandb.places"
 local run_log = require "ftrun.wandb.log"
@@ -127,9 +126,9 @@ function sync.main(args)
       failure = failure or err.new("network", "not all was sent to W&B", { advice = "The same command goes on." })
     end
     if args.json then
-      log.out(json.encode { type = "wandb", run = item.id, did = did, text = text, dir = dir } .. "\n")
+      json.print { type = "wandb", run = item.id, did = did, text = text, dir = dir }
     elseif not args.quiet or did == "failed" then
-      log.out(wrap.text(("%s: %s: %s"):format(item.id, did, text), wrap.width "stdout") .. "\n")
+      wrap.print(("%s: %s: %s"):format(item.id, did, text))
     end
   end
   if failure then error(failure, 0) end
