@@ -226,6 +226,7 @@ static int dataset_decode_ordered(lua_State *L) {
 
 static const luaL_Reg functions[] = {
     {"encode", ft_dataset_encode},
+    {"encoder", ft_dataset_encoder},
     {"array", dataset_array},
     {"raw", dataset_raw},
     {"check", dataset_check},

@@ -26,10 +26,11 @@ const char *ft_dataset_check_path(lua_State *L, int arg, int max_arg, size_t *ma
 /* Pushes nil, message and code of the fault that ended the reading; returns 3. [-0, +3, m] */
 int ft_dataset_lines_fault(lua_State *L, const struct ft_lines *l, const char *path);
 
-/* dataset.encode, pick, writer, reader, seen, shape and scan, as functions for Lua. pick needs a
+/* dataset.encode, encoder, pick, writer, reader, seen, shape and scan, as functions for Lua. pick needs a
  * scanner as upvalue 1, encode an encoder as upvalue 2. */
 int ft_dataset_pick(lua_State *L);
 int ft_dataset_encode(lua_State *L);
+int ft_dataset_encoder(lua_State *L);
 int ft_dataset_writer(lua_State *L);
 int ft_dataset_reader(lua_State *L);
 int ft_dataset_seen(lua_State *L);

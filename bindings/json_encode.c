@@ -6,24 +6,21 @@
 #include <string.h>
 
 #include "../host/buf.h"
+#include "../host/encoder.h"
 #include "../host/native.h"
 #include "dataset.h"
 #include "decimal.h"
 #include "jsonscan.h"
 #include "jsonstring.h"
-
-static const char ENCODER[] = "ft.dataset.Encoder";
+#include "keyorder.h"
 
 enum { MAX_JSON_BYTES = 1 << 30, KEPT_BYTES = 1 << 20, SHOWN_KEY = 60, ESCAPE_MAX = 6 };
-
-/* Stack indices in encode. */
-enum { ARRAY_MARK = 3, RANKS = 4, ENCODER_AT = lua_upvalueindex(2) };
 
 /* A key of an object that is being written. The bytes belong to the table. */
 struct entry {
   const char *key;
   size_t len;
-  lua_Integer rank; /* place in `order`, or LUA_MAXINTEGER */
+  int rank; /* place in the order, or INT_MAX */
 };
 
 /* Where a value stands in the one around it. */
@@ -34,6 +31,7 @@ struct step {
 };
 
 struct encoder {
+  struct ft_encoder face;
   struct ft_buf out;
   struct entry *entries; /* of all open objects, the innermost last */
   size_t nentries, cap;
@@ -41,11 +39,18 @@ struct encoder {
   int depth;
   const char *code; /* of the fault, once there is one */
   char message[160];
+
+  int array_mark; /* where the state's mark of arrays stands on its stack; 0: it has none */
+  bool ordered;   /* keys come in the order below */
+  char refused;   /* no key may begin with it; 0: any may */
+
+  struct ft_keyorder order; /* user value 1 is the list that it was made from */
 };
 
 static int encoder_close(lua_State *L) {
-  struct encoder *e = luaL_checkudata(L, 1, ENCODER);
+  struct encoder *e = luaL_checkudata(L, 1, FT_ENCODER);
   ft_buf_free(&e->out);
+  ft_keyorder_free(&e->order);
   free(e->entries);
   e->entries = NULL;
   return 0;
@@ -166,13 +171,10 @@ static bool note_key(lua_State *L, struct encoder *e) {
     e->cap = cap;
   }
   struct entry *entry = &e->entries[e->nentries++];
-  *entry = (struct entry){.rank = LUA_MAXINTEGER};
   entry->key = lua_tolstring(L, -1, &entry->len);
-  if (lua_istable(L, RANKS)) {
-    lua_pushvalue(L, -1);
-    if (lua_rawget(L, RANKS) == LUA_TNUMBER) entry->rank = lua_tointeger(L, -1);
-    lua_pop(L, 1);
-  }
+  if (e->refused && *entry->key == e->refused) return fault(e, "type", "a key of another kind");
+  entry->rank = e->ordered ? ft_keyorder_place(&e->order, entry->key, entry->len) : 0;
+  if (entry->rank == 0) entry->rank = INT_MAX;
   return true;
 }
 
@@ -225,8 +227,8 @@ static bool put_table(lua_State *L, struct encoder *e, int t) {
   if (e->depth == FT_JSON_MAX_DEPTH)
     return fault(e, "depth", "nested more than 512 levels deep (or a table inside itself)");
   int marked = 0;
-  if (lua_getmetatable(L, t)) {
-    marked = lua_rawequal(L, -1, ARRAY_MARK);
+  if (e->array_mark && lua_getmetatable(L, t)) {
+    marked = lua_rawequal(L, -1, e->array_mark);
     lua_pop(L, 1);
   }
   lua_Integer length = list_length(L, t);
@@ -307,65 +309,97 @@ static int push_fault(lua_State *L, const struct encoder *e) {
   return 3;
 }
 
-/* Pushes name -> place for the list `order` at 2. Rows come one after another with the same list,
- * so the encoder keeps the last one: user value 1 is the list, 2 the places. */
-static void push_ranks(lua_State *L) {
-  lua_getiuservalue(L, ENCODER_AT, 1);
-  lua_getiuservalue(L, ENCODER_AT, 2);
-  if (lua_rawequal(L, 2, -2)) {
-    lua_remove(L, -2);
-    return;
-  }
-  lua_pop(L, 2);
-  lua_newtable(L);
-  for (lua_Integer i = 1; lua_rawgeti(L, 2, i) != LUA_TNIL; i++) {
-    luaL_argcheck(L, lua_type(L, -1) == LUA_TSTRING, 2, "a list of key names");
-    lua_pushinteger(L, i);
-    lua_rawset(L, -3);
+/* Takes over the list of names at index, unless it is the one that the encoder has: rows come one
+ * after another with the same list. */
+static void set_order(lua_State *L, struct encoder *e, int encoder, int list) {
+  lua_getiuservalue(L, encoder, 1);
+  bool same = lua_rawequal(L, -1, list);
+  lua_pop(L, 1);
+  if (same) return;
+  lua_pushnil(L); /* a failure must leave no list that does not match */
+  lua_setiuservalue(L, encoder, 1);
+  ft_keyorder_reset(&e->order);
+  for (lua_Integer i = 1; lua_rawgeti(L, list, i) != LUA_TNIL; i++) {
+    size_t len;
+    luaL_argcheck(L, lua_type(L, -1) == LUA_TSTRING && i <= FT_KEYORDER_MAX, list,
+                  "a list of key names, 200 at most");
+    const char *name = lua_tolstring(L, -1, &len);
+    if (!ft_keyorder_add(&e->order, name, len)) luaL_error(L, "not enough memory");
+    lua_pop(L, 1);
   }
   lua_pop(L, 1);
-  lua_pushnil(L); /* a failure between the two must leave no pair that does not match */
-  lua_setiuservalue(L, ENCODER_AT, 1);
-  lua_pushvalue(L, -1);
-  lua_setiuservalue(L, ENCODER_AT, 2);
-  lua_pushvalue(L, 2);
-  lua_setiuservalue(L, ENCODER_AT, 1);
+  lua_pushvalue(L, list);
+  lua_setiuservalue(L, encoder, 1);
 }
 
-/* The encoder is one for all calls: nothing in here calls back into Lua.
- * Stack: 1 value, 2 order, 3 the array mark, 4 ranks or nil, 5 value. */
-int ft_dataset_encode(lua_State *L) {
-  struct encoder *e = lua_touserdata(L, ENCODER_AT);
-  luaL_checkany(L, 1);
-  if (!lua_isnoneornil(L, 2)) luaL_checktype(L, 2, LUA_TTABLE);
-  lua_settop(L, 2);
-  luaL_getmetatable(L, FT_DATASET_ARRAY);
-  if (lua_istable(L, 2))
-    push_ranks(L);
-  else
-    lua_pushnil(L);
+/* Writes the value on top of the stack, and leaves it there. */
+static bool encode(struct encoder *e, lua_State *L) {
   if (e->out.cap > KEPT_BYTES || e->out.failed) {
     ft_buf_free(&e->out);
     ft_buf_init(&e->out, MAX_JSON_BYTES);
   }
   e->out.len = e->nentries = 0;
   e->depth = 0;
+  return put_value(L, e);
+}
+
+/* The encoder is one for all calls: nothing in here calls back into Lua. */
+int ft_dataset_encode(lua_State *L) {
+  struct encoder *e = lua_touserdata(L, lua_upvalueindex(2));
+  luaL_checkany(L, 1);
+  if (!lua_isnoneornil(L, 2)) luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 2);
+  e->ordered = lua_istable(L, 2);
+  if (e->ordered) set_order(L, e, lua_upvalueindex(2), 2);
+  luaL_getmetatable(L, FT_DATASET_ARRAY);
+  e->array_mark = 3;
   lua_pushvalue(L, 1);
-  if (!put_value(L, e)) return push_fault(L, e);
+  if (!encode(e, L)) return push_fault(L, e);
   lua_pushlstring(L, e->out.data, e->out.len);
   return 1;
 }
 
-void ft_dataset_push_encoder(lua_State *L) {
-  struct encoder *e = lua_newuserdatauv(L, sizeof *e, 2);
+static const char *encode_anywhere(struct ft_encoder *self, lua_State *L, int index, size_t *len) {
+  struct encoder *e = (struct encoder *)self;
+  int top = lua_gettop(L);
+  luaL_checkstack(L, 1, NULL);
+  lua_pushvalue(L, index);
+  bool ok = encode(e, L);
+  lua_settop(L, top);
+  *len = e->out.len;
+  return ok ? e->out.data : NULL;
+}
+
+static struct encoder *push_encoder(lua_State *L) {
+  struct encoder *e = lua_newuserdatauv(L, sizeof *e, 1);
   memset(e, 0, sizeof *e);
+  e->face.encode = encode_anywhere;
   ft_buf_init(&e->out, MAX_JSON_BYTES);
-  luaL_setmetatable(L, ENCODER);
+  ft_keyorder_init(&e->order);
+  luaL_setmetatable(L, FT_ENCODER);
+  return e;
+}
+
+void ft_dataset_push_encoder(lua_State *L) {
+  push_encoder(L);
+}
+
+int ft_dataset_encoder(lua_State *L) {
+  size_t len = 0;
+  luaL_checktype(L, 1, LUA_TTABLE);
+  const char *refused = luaL_optlstring(L, 2, "", &len);
+  luaL_argcheck(L, len <= 1, 2, "one byte");
+  lua_settop(L, 2);
+  struct encoder *e = push_encoder(L);
+  e->refused = *refused;
+  e->ordered = true;
+  set_order(L, e, 3, 1);
+  return 1;
 }
 
 void ft_dataset_encode_types(lua_State *L) {
   static const luaL_Reg none[] = {{NULL, NULL}};
-  ft_new_type(L, ENCODER, none, encoder_close);
+  ft_new_type(L, FT_ENCODER, none, encoder_close);
   luaL_newmetatable(L, FT_DATASET_RAW);
   lua_pushboolean(L, 0);
   lua_setfield(L, -2, "__metatable");

@@ -18,8 +18,9 @@
 static const char BOX[] = "ft.sandbox.Box";
 static const char FUNCTION[] = "ft.sandbox.Function";
 
-/* A recipe holds little and makes much garbage, a row at a time: with Lua's own pause, the collector
- * would go through all that it holds every few rows. The limit of memory stays the limit. */
+/* A recipe holds little and makes much garbage, a row at a time: with Lua's own pause, the
+ * collector would go through all that it holds every few rows. The limit of memory stays the limit.
+ */
 enum { GC_PAUSE = 1000 };
 
 enum {
@@ -95,11 +96,17 @@ static int enter_and_take(lua_State *M, struct ft_box *box, lua_CFunction fn,
     lua_settop(box->B, 0);
     return n;
   }
+  if (r->encoder) lua_pushboolean(M, r->bytes != NULL);
+  if (r->bytes) {
+    lua_settop(box->B, 0);
+    lua_pushlstring(M, r->bytes, r->len);
+    return 2;
+  }
   struct taking taking = {1, r->first_handle};
   struct ft_values v = {.copy = take_function, .context = &taking};
   ft_values_copy(&v, box->B, -1, M);
   lua_settop(box->B, 0);
-  return 1;
+  return r->encoder ? 2 : 1;
 }
 
 static int box_run(lua_State *M) {
@@ -135,16 +142,26 @@ static int check_function(lua_State *M, int index, void *context) {
   return f && f->id && f->box == context ? 0 : -1;
 }
 
-static int box_call(lua_State *M) {
+/* Calls the function at `arg`, with what follows it. */
+static int call(lua_State *M, int arg, struct ft_encoder *encoder) {
   struct ft_box *box = check_box(M);
-  const struct ft_box_function *f = luaL_checkudata(M, 2, FUNCTION);
-  luaL_argcheck(M, f->box == box && f->id, 2, "a function of another recipe");
-  struct ft_box_request r = {.M = M, .id = f->id, .first = 3, .count = lua_gettop(M) - 2};
+  const struct ft_box_function *f = luaL_checkudata(M, arg, FUNCTION);
+  luaL_argcheck(M, f->box == box && f->id, arg, "a function of another recipe");
+  struct ft_box_request r = {.M = M, .id = f->id, .first = arg + 1, .count = lua_gettop(M) - arg};
   struct ft_values v = {.max_bytes = box->memory.limit, .check = check_function, .context = box};
-  for (int i = 3; i < 3 + r.count; i++)
+  r.encoder = encoder;
+  for (int i = r.first; i < r.first + r.count; i++)
     if (ft_values_check(&v, M, i))
       return luaL_argerror(M, i, lua_pushfstring(M, "%s%s%s", v.path, *v.path ? " " : "", v.fault));
   return enter_and_take(M, box, ft_box_call, &r);
+}
+
+static int box_call(lua_State *M) {
+  return call(M, 2, NULL);
+}
+
+static int box_encode(lua_State *M) {
+  return call(M, 3, luaL_checkudata(M, 2, FT_ENCODER));
 }
 
 static int box_files(lua_State *M) {
@@ -255,8 +272,8 @@ static int sandbox_new(lua_State *M) {
 static const luaL_Reg functions[] = {{"new", sandbox_new}, {NULL, NULL}};
 
 static const luaL_Reg box_methods[] = {
-    {"prelude", box_prelude}, {"run", box_run},     {"call", box_call}, {"files", box_files},
-    {"usage", box_usage},     {"close", box_close}, {NULL, NULL}};
+    {"prelude", box_prelude}, {"run", box_run},     {"call", box_call},   {"encode", box_encode},
+    {"files", box_files},     {"usage", box_usage}, {"close", box_close}, {NULL, NULL}};
 
 static const luaL_Reg function_methods[] = {{"where", function_where}, {NULL, NULL}};
 

@@ -6,6 +6,7 @@
 #include <lua.h>
 #include <stddef.h>
 
+#include "encoder.h"
 #include "state.h"
 
 enum { FT_BOX_SOURCE_MAX = 4 << 20, FT_BOX_LABEL = 200 };
@@ -50,10 +51,12 @@ struct ft_box_request {
   lua_State *M;
   const char *chunkname, *source; /* run and prelude */
   size_t len;
-  int first, count;         /* call: arguments, on M's stack */
-  lua_Integer id;           /* call: the function */
-  const char *code;         /* set before an error that is not a runtime error */
-  lua_Integer first_handle; /* handles that the result needs: ids from here on */
+  int first, count;           /* call: arguments, on M's stack */
+  lua_Integer id;             /* call: the function */
+  struct ft_encoder *encoder; /* call: of a result that is a table, or NULL */
+  const char *bytes;          /* as which it was written; NULL: it could not be */
+  const char *code;           /* set before an error that is not a runtime error */
+  lua_Integer first_handle;   /* handles that the result needs: ids from here on */
 };
 
 /* Runs one of the following in B, within its limits; leaves [handler, result or error] on B's

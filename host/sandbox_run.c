@@ -108,6 +108,7 @@ int ft_box_call(lua_State *B) {
   for (int i = 0; i < r->count; i++) ft_values_copy(&v, r->M, r->first + i, B);
   lua_call(B, r->count, 1);
   check_result(B, r);
+  if (r->encoder && lua_istable(B, -1)) r->bytes = r->encoder->encode(r->encoder, B, -1, &r->len);
   return 1;
 }
 

@@ -1,4 +1,5 @@
 local t = require "harness"
+local dataset = require "ft.dataset"
 local sandbox = require "ft.sandbox"
 
 local cases = assert(os.getenv "FTRUN_TESTS") .. "/cases/"
@@ -255,6 +256,7 @@ t.test("each allocation of the box may fail: an orderly answer, and the box goes
     for k, v in pairs(row) do s[#s + 1] = k .. "=" .. v end
     return { table.concat(s, ","), ft.include("common.lua").answer, ft.truncate(row.text, 2) }
   end }]]
+  local encoder = dataset.encoder {}
   local codes, n = { memory = 0, runtime = 0, result = 0, syntax = 0, ok = 0 }, 0
   repeat
     n = n + 1
@@ -267,12 +269,44 @@ t.test("each allocation of the box may fail: an orderly answer, and the box goes
       if ok then recipe, message, code = box:run("@recipe.lua", source) end
       if recipe then got, message, code = box:call(recipe.f, { a = 1, b = 2, text = "текст" }) end
       if got then t.eq(got, { "a=1,b=2,text=текст", 42, "те" }) end
+      if got then got, message, code = box:encode(encoder, recipe.f, { a = 1, text = "текст" }) end
+      if got then t.eq(message, '["a=1,text=текст",42,"те"]') end
       if code then t.ok(message) end
     end
     codes[code or "ok"] = codes[code or "ok"] + 1
   until box and box:usage().allocations < n
   t.ok(n > 300 and codes.memory > 200, n)
   t.eq(codes.syntax + codes.result, 0)
+end)
+
+t.test("a table leaves the box as JSON when an encoder is there; all else as call gives it", function()
+  local box <close> = assert(sandbox.new { root = "." })
+  box:prelude("@p.lua", "return {}")
+  local recipe = assert(box:run("@r.lua", "return { same = function(v) return v end, "
+    .. "marked = function(v) return { v, { ['@kind'] = 'json', text = '1' } } end, "
+    .. "holds = function() return { f = function(x) return x + 1 end } end, "
+    .. "infinite = function() return { 1 / 0 } end, fails = function() error 'no' end }"))
+  local order = { "messages", "role" }
+  local encoder = dataset.encoder(order, "@")
+  for _, value in ipairs { {}, { 1, 2.5, true, "\"їжак\"\n" }, { ("x"):rep(2 << 20) },
+    { messages = { { content = "x", role = "user" } }, a = {} },
+    { b = 1, a = { role = 1, [""] = 2, messages = 3 } } } do
+    t.eq({ box:encode(encoder, recipe.same, value) }, { true, (dataset.encode(value, order)) })
+    t.eq(box:call(recipe.same, value), value)
+  end
+  for _, value in ipairs { "text", 1, false, { ["@kind"] = "skip" }, { a = { b = { ["@x"] = 1 } } }, { 1, a = 2 },
+    { "\xff" } } do
+    t.eq({ box:encode(encoder, recipe.same, value) }, { false, value })
+  end
+  t.eq({ box:encode(encoder, recipe.same, nil) }, { false })
+  t.eq({ box:encode(encoder, recipe.marked, 2) }, { false, { 2, { ["@kind"] = "json", text = "1" } } })
+  t.eq({ box:encode(encoder, recipe.infinite) }, { false, { math.huge } })
+  local encoded, held = box:encode(encoder, recipe.holds)
+  t.eq({ encoded, box:call(held.f, 2) }, { false, 3 })
+  t.has(t.fails("runtime", box:encode(encoder, recipe.fails)), "r.lua:1: no")
+  t.raises("ft.Encoder expected", box.encode, box, {}, recipe.same)
+  t.eq({ box:encode(dataset.encoder {}, recipe.same, { ["@x"] = 1 }) }, { true, '{"@x":1}' })
+  t.raises("one byte", dataset.encoder, {}, "@@")
 end)
 
 t.test("truncate counts characters as the slow way does, whatever they are", function()

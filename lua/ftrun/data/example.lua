@@ -70,6 +70,15 @@ local function judge(json, method, sound)
   return verdict
 end
 
+--- For Recipe:encode: writes what the recipe's `example` returned where it stands, when it has no marks of ft in it.
+M.encoder = dataset.encoder(ORDER, "@")
+
+--- Everything that is wrong with an example that M.encoder wrote. Shared: do not change it.
+---@param json string
+---@param method string?  default: supervised
+---@return ftrun.Finding[] findings  without a line
+function M.judge(json, method) return judge(json, method or "supervised", true) end
+
 --- The JSON of an example, one line, and everything that is wrong with it. The findings are shared: do not change them.
 ---@param value any  what the recipe's `example` returned, or a ready-made line, which stays as it is
 ---@param method string?  of training, whose rows it belongs to; default: supervised

@@ -107,29 +107,34 @@ local function nil_advice(row, message)
     .. "A NULL column arrives as nil: leave such rows out in the query, or return ft.skip \"...\"."
 end
 
--- The recipe's own function on one row: an example, or false and the reason for leaving it out.
+-- The recipe's own function on one row: an example's JSON; or nil and its value; or nil, nil and why it is left out.
 local function evaluate(recipe, row, label)
-  local ok, value = pcall(recipe.call, recipe, recipe.dataset.example, row)
+  local ok, json, value = pcall(recipe.encode, recipe, example.encoder, recipe.dataset.example, row)
   if not ok then
+    value = json
     if err.is(value) then
       value.message = ("%s (row %s)"):format(value.message, label)
       if value.message:find("nil", 1, true) and not value.advice then value.advice = nil_advice(row, value.message) end
     end
     error(value, 0)
   end
-  if not value then return false, "example returned nothing" end
-  if type(value) == "table" and value["@kind"] == "skip" then return false, tostring(value.reason) end
-  return value
+  if json then return json end
+  if not value then return nil, nil, "example returned nothing" end
+  if type(value) == "table" and value["@kind"] == "skip" then return nil, nil, tostring(value.reason) end
+  return nil, value
 end
 
 -- One row to JSON; nil when it was skipped or faulty (noted then).
 function Pass:example(recipe, row, label)
-  local value, reason = row -- a ready-made line is written as it is
-  if type(row) ~= "string" then
-    value, reason = evaluate(recipe, row, label)
-    if not value then self:skip(label, reason) return nil end
+  local json, value, reason = nil, row, nil -- a ready-made line is written as it is
+  if type(row) ~= "string" then json, value, reason = evaluate(recipe, row, label) end
+  if reason then self:skip(label, reason) return nil end
+  local found
+  if json then
+    found = example.judge(json, recipe.method)
+  else
+    json, found = example.make(value, recipe.method)
   end
-  local json, found = example.make(value, recipe.method)
   local broken = false
   for _, f in ipairs(found) do
     if f.severity == "error" then

@@ -6,13 +6,19 @@ local dataset = {}
 
 --- JSON text of a plain value: strings must be UTF-8 (raises no error: nil, message, "utf8"), integers exact, floats shortest
 --- round trip, NaN and infinities refused ("number"). A table with keys 1..n, n >= 1, is an array; dataset.array marks an empty one. Keys come in the order
---- of `order` (a list that does not change), the others after them sorted by bytes. Non-ASCII stays as it is.
+--- of `order` (a list that does not change, of 200 names at most), the others after them sorted by bytes. Non-ASCII stays as it is.
 ---@param value any
 ---@param order string[]?
 ---@return string? json
 ---@return string? message  with the path: "messages[2].content: invalid UTF-8 at byte 17"
 ---@return "utf8"|"number"|"type"|"depth"|nil code
 function dataset.encode(value, order) end
+
+--- An encoder for Box:encode of ft.sandbox: as encode, without array marks and raw values.
+---@param order string[]
+---@param refused string?  a byte: a table with a key that begins with it is not written
+---@return userdata encoder
+function dataset.encoder(order, refused) end
 
 --- Marks a table as an array for encode (an empty one would be an object).
 ---@param t table

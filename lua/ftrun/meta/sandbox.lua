@@ -49,6 +49,14 @@ function Box:run(chunkname, source) end
 ---@return string? code
 function Box:call(fn, ...) end
 
+--- As call, but a result that is a table leaves the box as the bytes that the encoder makes of it, which spares a copy.
+---@param encoder userdata  of ft.dataset's encoder
+---@param fn ft.sandbox.Function
+---@return boolean? encoded  false: the result is no table, or cannot be encoded, and comes as call gives it
+---@return any value         the bytes, or the result; the message of a failure
+---@return string? code
+function Box:encode(encoder, fn, ...) end
+
 --- Files read through include and text: list of { path = relative path, bytes = content }.
 ---@return { path: string, bytes: string }[]
 function Box:files() end

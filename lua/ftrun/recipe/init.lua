@@ -339,16 +339,32 @@ function M.load(path, options)
   return result
 end
 
+local function raise_call(fn, message, code)
+  local place, text = split_place(message)
+  err.raise("recipe", text, { where = place or ("%s:%d"):format(fn:where()), code = code })
+end
+
 --- Calls one of the recipe's functions with copies of the arguments. Raises err "recipe" with the place of the fault.
 ---@param fn any  a function handle out of the recipe
 ---@return any value
 function Recipe:call(fn, ...)
-  local own = inside[self]
-  local value, message, code = own.box:call(fn, ...)
+  local value, message, code = inside[self].box:call(fn, ...)
   if not message and not tags.genuine(value) then message = tags.message end
-  if not message then return value end
-  local place, text = split_place(message)
-  err.raise("recipe", text, { where = place or ("%s:%d"):format(fn:where()), code = code })
+  if message then raise_call(fn, message, code) end
+  return value
+end
+
+--- As call, but a plain table, without anything that ft.NAME made, comes as the bytes that an encoder makes of it.
+---@param encoder userdata  ft.dataset's
+---@param fn ft.sandbox.Function
+---@return string? bytes
+---@return any value       the result itself, when there are no bytes
+function Recipe:encode(encoder, fn, ...)
+  local encoded, value, code = inside[self].box:encode(encoder, fn, ...)
+  if encoded == nil then raise_call(fn, value, code) end
+  if encoded then return value end
+  if not tags.genuine(value) then raise_call(fn, tags.message) end
+  return nil, value
 end
 
 --- Takes what the recipe has said since the last time (ft.log and the like), as it came out of the box: said.lua judges
