@@ -5,19 +5,19 @@
 
 #include <lua.h>
 
-int luaopen_ft_dataset(lua_State *L);  /* dataset.c */
-int luaopen_ft_digest(lua_State *L);   /* digest.c */
-int luaopen_ft_fs(lua_State *L);       /* fs.c */
-int luaopen_ft_gzip(lua_State *L);     /* gzip.c */
-int luaopen_ft_http(lua_State *L);     /* http.c */
-int luaopen_ft_learner(lua_State *L);  /* learner.c */
-int luaopen_ft_postgres(lua_State *L); /* postgres.c */
-int luaopen_ft_resample(lua_State *L); /* resample.c */
-int luaopen_ft_scan(lua_State *L);     /* scan.c */
-int luaopen_ft_server(lua_State *L);   /* server.c */
-int luaopen_ft_similar(lua_State *L);  /* similar.c */
-int luaopen_ft_time(lua_State *L);     /* time.c */
+int luaopen_ft_dataset(lua_State *L);   /* dataset.c */
+int luaopen_ft_digest(lua_State *L);    /* digest.c */
+int luaopen_ft_fs(lua_State *L);        /* fs.c */
+int luaopen_ft_gzip(lua_State *L);      /* gzip.c */
+int luaopen_ft_http(lua_State *L);      /* http.c */
+int luaopen_ft_learner(lua_State *L);   /* learner.c */
+int luaopen_ft_postgres(lua_State *L);  /* postgres.c */
+int luaopen_ft_resample(lua_State *L);  /* resample.c */
+int luaopen_ft_scan(lua_State *L);      /* scan.c */
+int luaopen_ft_server(lua_State *L);    /* server.c */
+int luaopen_ft_similar(lua_State *L);   /* similar.c */
+int luaopen_ft_time(lua_State *L);      /* time.c */
 int luaopen_ft_tokenizer(lua_State *L); /* tokenizer.c */
-int luaopen_ft_wandb(lua_State *L);    /* wandb.c */
+int luaopen_ft_wandb(lua_State *L);     /* wandb.c */
 
 #endif

@@ -1,6 +1,6 @@
 /* The parts of the dataset module: the value encoder (json_encode.c), values by their path
- * (json_pick.c), JSONL files (jsonl_writer.c, jsonl_reader.c), their rows' skeletons (jsonl_scan.c),
- * and the memory of texts that were there (seen.c). */
+ * (json_pick.c), JSONL files (jsonl_writer.c, jsonl_reader.c), their rows' skeletons
+ * (jsonl_scan.c), and the memory of texts that were there (seen.c). */
 #ifndef FT_DATASET_H
 #define FT_DATASET_H
 
@@ -26,8 +26,8 @@ const char *ft_dataset_check_path(lua_State *L, int arg, int max_arg, size_t *ma
 /* Pushes nil, message and code of the fault that ended the reading; returns 3. [-0, +3, m] */
 int ft_dataset_lines_fault(lua_State *L, const struct ft_lines *l, const char *path);
 
-/* dataset.encode, encoder, pick, writer, reader, seen, shape and scan, as functions for Lua. pick needs a
- * scanner as upvalue 1, encode an encoder as upvalue 2. */
+/* dataset.encode, encoder, pick, writer, reader, seen, shape and scan, as functions for Lua. pick
+ * needs a scanner as upvalue 1, encode an encoder as upvalue 2. */
 int ft_dataset_pick(lua_State *L);
 int ft_dataset_encode(lua_State *L);
 int ft_dataset_encoder(lua_State *L);

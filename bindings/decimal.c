@@ -16,10 +16,10 @@ struct decimal {
   int places;
 };
 
-/* Most numbers that people write have at most 15 digits: an integer over a power of ten, and dividing the two is exact
- * to the last bit, so what gives d again is what strtod would read. */
+/* Most numbers that people write have at most 15 digits: an integer over a power of ten, and
+ * dividing the two is exact to the last bit, so what gives d again is what strtod would read. */
 static bool short_decimal(double size, struct decimal *out) {
-  static const double tens[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7, 1e8,
+  static const double tens[] = {1e0, 1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7, 1e8,
                                 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16};
   int places = 16;
   while (size * tens[places] > 1e15) places--;
@@ -36,9 +36,10 @@ static uint64_t divide(wide n, int shift, wide *off) {
   return whole + up;
 }
 
-/* The others, from 1e-2 to 1e15, need 16 or 17 digits. A number is mantissa / 2^shift; times the power of ten that makes
- * 17 digits of it, it has its place in 128 bits: no step rounds but the one that is meant to. Two numbers are
- * 1 / 2^shift apart, so digits that are off by less than half of that mean this one. */
+/* The others, from 1e-2 to 1e15, need 16 or 17 digits. A number is mantissa / 2^shift; times the
+ * power of ten that makes 17 digits of it, it has its place in 128 bits: no step rounds but the one
+ * that is meant to. Two numbers are 1 / 2^shift apart, so digits that are off by less than half of
+ * that mean this one. */
 static void long_decimal(double size, struct decimal *out) {
   int exponent;
   uint64_t mantissa = (uint64_t)ldexp(frexp(size, &exponent), MANTISSA_BITS);

@@ -215,15 +215,9 @@ static int digest_random_hex(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"sha256", digest_sha256},
-    {"sha256_file", digest_sha256_file},
-    {"stream", digest_stream},
-    {"md5", digest_md5},
-    {"md5_file", digest_md5_file},
-    {"base64", digest_base64},
-    {"unbase64", digest_unbase64},
-    {"random_hex", digest_random_hex},
-    {NULL, NULL},
+    {"sha256", digest_sha256},     {"sha256_file", digest_sha256_file}, {"stream", digest_stream},
+    {"md5", digest_md5},           {"md5_file", digest_md5_file},       {"base64", digest_base64},
+    {"unbase64", digest_unbase64}, {"random_hex", digest_random_hex},   {NULL, NULL},
 };
 
 static const luaL_Reg stream_methods[] = {

@@ -410,10 +410,19 @@ static int fs_temporary(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"read", fs_read},         {"write", fs_write},         {"append", fs_append},
-    {"lock", fs_lock},         {"mkdir", fs_mkdir},         {"list", fs_list},
-    {"stat", fs_stat},         {"rename", fs_rename},       {"remove", fs_remove},
-    {"realpath", fs_realpath}, {"temporary", fs_temporary}, {"whoami", fs_whoami}, {NULL, NULL},
+    {"read", fs_read},
+    {"write", fs_write},
+    {"append", fs_append},
+    {"lock", fs_lock},
+    {"mkdir", fs_mkdir},
+    {"list", fs_list},
+    {"stat", fs_stat},
+    {"rename", fs_rename},
+    {"remove", fs_remove},
+    {"realpath", fs_realpath},
+    {"temporary", fs_temporary},
+    {"whoami", fs_whoami},
+    {NULL, NULL},
 };
 
 static const luaL_Reg appender_methods[] = {

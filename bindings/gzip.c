@@ -1,4 +1,5 @@
-/* Gzip files as streams of bytes: one is written beside its target and takes its place when it is whole. */
+/* Gzip files as streams of bytes: one is written beside its target and takes its place when it is
+ * whole. */
 #include "bindings.h"
 
 #include <errno.h>
@@ -83,7 +84,8 @@ static int writer_add(lua_State *L) {
   return 1;
 }
 
-/* Copies exactly `size` bytes of fd. 0; an errno; or -1 when zlib could not write them, -2 when there are not so many. */
+/* Copies exactly `size` bytes of fd. 0; an errno; or -1 when zlib could not write them, -2 when
+ * there are not so many. */
 static int copy_exactly(gzFile z, int fd, uint64_t size) {
   static char block[STEP]; /* one thread uses it, between two Lua calls */
   while (size > 0) {

@@ -70,8 +70,8 @@ static void check_auth(lua_State *L) {
 }
 
 static void check_parts(lua_State *L) {
-  static const char *const keys[] = {"name",     "value",        "path",   "offset", "bytes",
-                                     "filename", "content_type", NULL};
+  static const char *const keys[] = {"name",  "value",    "path",         "offset",
+                                     "bytes", "filename", "content_type", NULL};
   lua_getfield(L, FT_HTTP_OPTIONS, "parts");
   if (!lua_isnil(L, -1)) {
     luaL_argexpected(L, lua_istable(L, -1), FT_HTTP_OPTIONS, "parts: a list");
@@ -104,8 +104,8 @@ static double positive(lua_State *L, const char *key, double dflt) {
 
 void ft_http_check(lua_State *L) {
   static const char *const keys[] = {
-      "headers", "auth",    "body",      "parts",       "file",    "output", "timeout_s", "connect_timeout_s",
-      "stall_s", "max_bytes", "on_progress", "on_data", "proxy", NULL};
+      "headers",           "auth",    "body",      "parts",       "file",    "output", "timeout_s",
+      "connect_timeout_s", "stall_s", "max_bytes", "on_progress", "on_data", "proxy",  NULL};
   luaL_argcheck(L, is_token(luaL_checkstring(L, FT_HTTP_METHOD)), FT_HTTP_METHOD,
                 "not an HTTP method");
   luaL_checkstring(L, FT_HTTP_URL);

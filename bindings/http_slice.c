@@ -13,7 +13,8 @@ struct ft_http_slice {
   curl_off_t bytes;
 };
 
-const char *ft_http_slice_open(struct ft_http_slice **slice, const char *path, double from, double bytes) {
+const char *ft_http_slice_open(struct ft_http_slice **slice, const char *path, double from,
+                               double bytes) {
   struct stat st;
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return strerror(errno);

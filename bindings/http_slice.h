@@ -8,7 +8,8 @@
 struct ft_http_slice;
 
 /* Opens `bytes` bytes from `from` on, at most to the file's end. NULL, or why not. */
-const char *ft_http_slice_open(struct ft_http_slice **slice, const char *path, double from, double bytes);
+const char *ft_http_slice_open(struct ft_http_slice **slice, const char *path, double from,
+                               double bytes);
 
 /* Makes it a part of a multipart body, which owns it from then on, also when this fails. */
 CURLcode ft_http_slice_to_part(struct ft_http_slice *slice, curl_mimepart *part);

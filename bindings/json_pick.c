@@ -129,8 +129,8 @@ static void close(lua_State *L, struct pick *k, int depth) {
   }
 }
 
-/* Stack: 1 text, 2 list of paths, 3 values. A value error may leave the shared scanner anywhere: its
- * next user starts it anew. */
+/* Stack: 1 text, 2 list of paths, 3 values. A value error may leave the shared scanner anywhere:
+ * its next user starts it anew. */
 int ft_dataset_pick(lua_State *L) {
   struct pick k = {.s = lua_touserdata(L, lua_upvalueindex(1))};
   size_t len;

@@ -35,8 +35,7 @@ static bool grow(struct ft_ledger *l) {
   return true;
 }
 
-struct ft_ledger_entry *ft_ledger_put(struct ft_ledger *l, uint64_t hash, uint32_t a,
-                                       uint32_t b) {
+struct ft_ledger_entry *ft_ledger_put(struct ft_ledger *l, uint64_t hash, uint32_t a, uint32_t b) {
   if (hash == 0) hash = 1;
   struct ft_ledger_entry *e = l->slots ? find(l, hash) : NULL;
   if (e && e->hash) return e;

@@ -1,5 +1,6 @@
 /* A map from 64-bit hashes to two 32-bit integers, 16 bytes a slot, for a number of rows that Lua
- * tables would be too large for. Bounded: when the limit is reached, nothing new is kept. Knows no Lua. */
+ * tables would be too large for. Bounded: when the limit is reached, nothing new is kept. Knows no
+ * Lua. */
 #ifndef FT_LEDGER_H
 #define FT_LEDGER_H
 

@@ -28,7 +28,8 @@ static struct place place(const struct ft_resemblance *r, const uint8_t *sketch,
   uint64_t h = 0;
   for (int i = 0; i < ROWS; i++) h = h << 8 | sketch[band * ROWS + i];
   h = ft_mix64((h << 8 | band) + ft_mix64(kind));
-  return (struct place){.slot = (size_t)h & (r->slots - 1), .tag = (uint32_t)(h >> (64 - TAG_BITS))};
+  return (struct place){.slot = (size_t)h & (r->slots - 1),
+                        .tag = (uint32_t)(h >> (64 - TAG_BITS))};
 }
 
 void ft_resemblance_init(struct ft_resemblance *r, size_t limit_bytes) {

@@ -30,8 +30,8 @@ void ft_resemblance_free(struct ft_resemblance *r); /* idempotent */
 /* Bytes allocated. */
 size_t ft_resemblance_bytes(const struct ft_resemblance *r);
 
-/* The number of the kept text of this kind that is most similar, at least `least` (of equal ones the
- * first), with the similarity; -1: none. */
+/* The number of the kept text of this kind that is most similar, at least `least` (of equal ones
+ * the first), with the similarity; -1: none. */
 int64_t ft_resemblance_find(const struct ft_resemblance *r, const uint8_t *sketch, uint32_t kind,
                             double least, double *similarity);
 

@@ -64,8 +64,10 @@ static void compile(lua_State *L, const char *regex, size_t len, struct pattern 
   int error;
   PCRE2_SIZE at;
   char message[256];
-  p->code = pcre2_compile((PCRE2_SPTR)regex, len, PCRE2_NEVER_UTF | PCRE2_NEVER_UCP |
-                          PCRE2_NEVER_BACKSLASH_C | PCRE2_USE_OFFSET_LIMIT, &error, &at, NULL);
+  p->code = pcre2_compile((PCRE2_SPTR)regex, len,
+                          PCRE2_NEVER_UTF | PCRE2_NEVER_UCP | PCRE2_NEVER_BACKSLASH_C |
+                              PCRE2_USE_OFFSET_LIMIT,
+                          &error, &at, NULL);
   if (p->code) {
     pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE); /* where there is no JIT it is only slower */
     return;
@@ -115,8 +117,8 @@ static lua_Integer search(lua_State *L, struct scanner *s, int i, const char *te
                           struct window *w, lua_Integer n, lua_Integer limit) {
   while (w->from <= w->until && n < limit) {
     pcre2_set_offset_limit(s->context, w->until);
-    int status = pcre2_match(s->pattern[i].code, (PCRE2_SPTR)text, w->end, w->from, 0, s->found,
-                             s->context);
+    int status =
+        pcre2_match(s->pattern[i].code, (PCRE2_SPTR)text, w->end, w->from, 0, s->found, s->context);
     if (status < 0) break; /* none; or too many steps, which no match is worth */
     const PCRE2_SIZE *at = pcre2_get_ovector_pointer(s->found);
     if (at[1] <= at[0]) { /* empty */

@@ -83,7 +83,7 @@ static void enqueue(struct server *s, struct ft_request *r) {
   ft_task_wake(s->dispatcher);
 }
 
-/* The client has closed its connection, or at least will send no more: bytes may lie before that. */
+/* The client has closed its connection, or will send no more: bytes may lie before that. */
 static bool has_left(int fd) {
   struct pollfd p = {.fd = fd, .events = POLLRDHUP};
   return poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLHUP | POLLERR);
@@ -397,14 +397,14 @@ static int port_of(int fd) {
 }
 
 static struct MHD_Daemon *start_daemon(struct server *s, int fd, unsigned timeout_s) {
-  return MHD_start_daemon(
-      MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_access, s,
-      MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
-      MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
-      MHD_OPTION_LISTEN_SOCKET, fd,
-      MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,
-      MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
-      timeout_s, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+  return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL,
+                          NULL, on_access, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+                          MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_NOTIFY_COMPLETED,
+                          on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
+                          MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                          (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_CONNECTION_LIMIT,
+                          (unsigned)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, timeout_s,
+                          MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
 }
 
 static double option_in(lua_State *L, const char *key, double dflt, double low, double high) {
@@ -431,8 +431,11 @@ static int server_listen(lua_State *L) {
                 "handler: expected a function");
 
   struct server *s = lua_newuserdatauv(L, sizeof *s, 2); /* 3 */
-  *s = (struct server){.loop = ft_loop_of(L), .queue_tail = &s->queue,
-                       .head_s = head_s, .idle_s = timeout_s, .first_until_s = INFINITY};
+  *s = (struct server){.loop = ft_loop_of(L),
+                       .queue_tail = &s->queue,
+                       .head_s = head_s,
+                       .idle_s = timeout_s,
+                       .first_until_s = INFINITY};
   luaL_setmetatable(L, SERVER);
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, 3, 1);

@@ -18,7 +18,7 @@ struct ft_request {
   unsigned status;
   bool suspended, dispatched, queued;
   bool started; /* a task has been made for it; it may have ended */
-  bool cut; /* end the connection without an answer */
+  bool cut;     /* end the connection without an answer */
 
   struct ft_buf out; /* of an answer in chunks: what MHD has not taken yet */
   bool streaming, out_end, out_broken;

@@ -14,9 +14,9 @@
 #include <stdint.h>
 
 enum {
-  FT_SKETCH = 128,       /* bytes of a sketch, one a bin */
-  FT_SKETCH_RUN = 3,     /* words that count together */
-  FT_SKETCH_SHORT = 20,  /* a text of fewer words is one run: only the same words resemble it */
+  FT_SKETCH = 128,      /* bytes of a sketch, one a bin */
+  FT_SKETCH_RUN = 3,    /* words that count together */
+  FT_SKETCH_SHORT = 20, /* a text of fewer words is one run: only the same words resemble it */
 };
 
 /* Writes the sketch of any bytes; returns the number of words. A text without words gets a sketch

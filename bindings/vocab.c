@@ -5,8 +5,9 @@
 /* The assembler takes the packed files in as they are: no compiler chews five million numbers. */
 #define EMBED(symbol, file)                                                                        \
   __asm__(".pushsection .rodata." #symbol ",\"a\",@progbits\n"                                     \
-          ".balign 64\n.globl " #symbol "\n.hidden " #symbol "\n.type " #symbol ", @object\n"      \
-          #symbol ":\n.incbin \"" file "\"\n.size " #symbol ", . - " #symbol "\n.popsection\n")
+          ".balign 64\n.globl " #symbol "\n.hidden " #symbol "\n.type " #symbol                    \
+          ", @object\n" #symbol ":\n.incbin \"" file "\"\n.size " #symbol ", . - " #symbol         \
+          "\n.popsection\n")
 
 EMBED(ft_vocab_o200k, "o200k_base.vocab");
 EMBED(ft_vocab_cl100k, "cl100k_base.vocab");

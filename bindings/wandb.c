@@ -1,5 +1,6 @@
-/* What a W&B run log is made of: protobuf messages (fields by the shapes that Lua gives) in the chunks of a LevelDB log,
- * with plain CRC-32. Nothing here knows a field. And one look into a netrc file, whose password must not enter Lua. */
+/* What a W&B run log is made of: protobuf messages (fields by the shapes that Lua gives) in the
+ * chunks of a LevelDB log, with plain CRC-32. Nothing here knows a field. And one look into a netrc
+ * file, whose password must not enter Lua. */
 #include "bindings.h"
 
 #include <errno.h>
@@ -61,7 +62,7 @@ static struct field push_field(lua_State *L, int shape, lua_Integer i) {
   field.number = (uint32_t)number;
   int type = lua_rawgeti(L, -2, 3);
   const char *kind = type == LUA_TSTRING ? lua_tostring(L, -1) : "";
-  field.kind = type == LUA_TTABLE           ? MESSAGE
+  field.kind = type == LUA_TTABLE            ? MESSAGE
                : strcmp(kind, "string") == 0 ? STRING
                : strcmp(kind, "int") == 0    ? INT
                                              : BOOL;
@@ -80,7 +81,8 @@ void ft_wandb_put_varint(struct ft_buf *b, uint64_t v) {
   b->data[b->len] = '\0';
 }
 
-/* The length of what was written from `start` on goes before it; a byte is kept there, which is mostly enough. */
+/* The length of what was written from `start` on goes before it; a byte is kept there, which is
+ * mostly enough. */
 static void close_length(struct ft_buf *b, size_t start) {
   if (b->failed) return;
   size_t len = b->len - start, more = 0;
@@ -91,7 +93,7 @@ static void close_length(struct ft_buf *b, size_t start) {
   b->len += more;
   b->data[b->len] = '\0';
   at--;
-  for (uint64_t v = len; ; v >>= 7) {
+  for (uint64_t v = len;; v >>= 7) {
     *at++ = (char)((v & 0x7f) | (v >= 0x80 ? 0x80 : 0));
     if (v < 0x80) break;
   }
@@ -101,11 +103,12 @@ static void put_message(lua_State *L, struct ft_buf *b, int shape, int value, in
 
 /* Writes the value on top of the stack; below it lie the field's name and kind. */
 static void put_value(lua_State *L, struct ft_buf *b, struct field field, int depth) {
-  static const int types[] = {[STRING] = LUA_TSTRING, [INT] = LUA_TNUMBER, [BOOL] = LUA_TBOOLEAN, [MESSAGE] = LUA_TTABLE};
+  static const int types[] = {
+      [STRING] = LUA_TSTRING, [INT] = LUA_TNUMBER, [BOOL] = LUA_TBOOLEAN, [MESSAGE] = LUA_TTABLE};
   int top = lua_gettop(L), fits = 0;
   if (lua_type(L, top) != types[field.kind])
-    luaL_error(L, "field '%s': expected %s, got %s", lua_tostring(L, top - 2), lua_typename(L, types[field.kind]),
-               luaL_typename(L, top));
+    luaL_error(L, "field '%s': expected %s, got %s", lua_tostring(L, top - 2),
+               lua_typename(L, types[field.kind]), luaL_typename(L, top));
   bool delimited = field.kind == STRING || field.kind == MESSAGE;
   ft_wandb_put_varint(b, (uint64_t)field.number << 3 | (delimited ? LENGTH : VARINT));
   if (field.kind == STRING) {
@@ -197,7 +200,8 @@ static bool skip(struct cursor *c, uint64_t n) {
   return true;
 }
 
-/* Pushes name and kind of the field with this number; false, with nothing pushed, when the shape has none. */
+/* Pushes name and kind of the field with this number; false, with nothing pushed, when the shape
+ * has none. */
 static bool find_field(lua_State *L, int shape, uint64_t number, struct field *field) {
   lua_Integer count = (lua_Integer)lua_rawlen(L, shape);
   for (lua_Integer i = 1; i <= count; i++) {
@@ -210,13 +214,14 @@ static bool find_field(lua_State *L, int shape, uint64_t number, struct field *f
 
 static bool push_message(lua_State *L, struct cursor c, int shape, int depth);
 
-/* Pushes one value of the wire; false, with nothing pushed, when it is not one of the field's kind. */
-static bool push_value(lua_State *L, struct field field, int kind_at, uint64_t v, struct cursor bytes, unsigned wire,
-                       int depth) {
+/* Pushes one value of the wire; false, with nothing pushed, when it is not of the field's kind. */
+static bool push_value(lua_State *L, struct field field, int kind_at, uint64_t v,
+                       struct cursor bytes, unsigned wire, int depth) {
   bool delimited = field.kind == STRING || field.kind == MESSAGE;
   if (wire != (delimited ? LENGTH : VARINT)) return false;
   if (field.kind == MESSAGE) return push_message(L, bytes, kind_at, depth + 1);
-  if (field.kind == STRING) lua_pushlstring(L, (const char *)bytes.at, (size_t)(bytes.end - bytes.at));
+  if (field.kind == STRING)
+    lua_pushlstring(L, (const char *)bytes.at, (size_t)(bytes.end - bytes.at));
   if (field.kind == INT) lua_pushinteger(L, (lua_Integer)v);
   if (field.kind == BOOL) lua_pushboolean(L, v != 0);
   return true;
@@ -232,7 +237,9 @@ static bool push_message(lua_State *L, struct cursor c, int shape, int depth) {
     struct cursor bytes = {0};
     if (!get_varint(&c, &tag)) break;
     unsigned wire = (unsigned)(tag & 7);
-    bool whole = wire == VARINT ? get_varint(&c, &v) : wire == FIXED64 ? skip(&c, 8) : wire == FIXED32 && skip(&c, 4);
+    bool whole = wire == VARINT    ? get_varint(&c, &v)
+                 : wire == FIXED64 ? skip(&c, 8)
+                                   : wire == FIXED32 && skip(&c, 4);
     if (wire == LENGTH && get_varint(&c, &v)) {
       bytes.at = c.at;
       whole = skip(&c, v);
@@ -292,7 +299,8 @@ static int wandb_frame(lua_State *L) {
   uint64_t at = (uint64_t)position;
   luaL_Buffer b;
   size_t chunks = left / (BLOCK - CHUNK_HEADER) + 3;
-  unsigned char *start = (unsigned char *)luaL_buffinitsize(L, &b, left + chunks * CHUNK_HEADER), *out = start;
+  unsigned char *start = (unsigned char *)luaL_buffinitsize(L, &b, left + chunks * CHUNK_HEADER),
+                *out = start;
   for (bool first = true;; first = false) {
     size_t room = BLOCK - at % BLOCK;
     if (room < CHUNK_HEADER) {
@@ -381,8 +389,8 @@ static char *next_word(char **at) {
   return word;
 }
 
-/* Whether the machine has a password, which is kept as a secret under `name`; every password of the file is masked in
- * output from then on. */
+/* Whether the machine has a password, which is kept as a secret under `name`; every password of the
+ * file is masked in output from then on. */
 static bool keep_password(char *text, const char *machine, const char *name, const char *path) {
   bool ours = false, found = false;
   for (char *word; (word = next_word(&text));) {
@@ -433,8 +441,8 @@ static int wandb_netrc(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"decode", wandb_decode},   {"frame", wandb_frame}, {"unframe", wandb_unframe},
-    {"netrc", wandb_netrc}, {NULL, NULL},
+    {"decode", wandb_decode}, {"frame", wandb_frame}, {"unframe", wandb_unframe},
+    {"netrc", wandb_netrc},   {NULL, NULL},
 };
 
 int luaopen_ft_wandb(lua_State *L) {

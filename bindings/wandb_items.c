@@ -30,7 +30,8 @@ static bool take_value(lua_State *L, struct item *item) {
   case LUA_TNUMBER:
     item->text = item->number;
     if (lua_isinteger(L, -1)) {
-      item->len = (size_t)snprintf(item->number, FT_DECIMAL_MAX, LUA_INTEGER_FMT, (LUAI_UACINT)lua_tointeger(L, -1));
+      item->len = (size_t)snprintf(item->number, FT_DECIMAL_MAX, LUA_INTEGER_FMT,
+                                   (LUAI_UACINT)lua_tointeger(L, -1));
       return true;
     }
     if (!isfinite(lua_tonumber(L, -1))) return false;
@@ -84,8 +85,8 @@ int ft_wandb_items(lua_State *L) {
     struct item *item = sorted[i];
     size_t text_len = item->len + (item->quoted ? 2 : 0);
     ft_wandb_put_varint(b, tags[0]);
-    ft_wandb_put_varint(b, varint_size(tags[1]) + varint_size(item->key_len) + item->key_len + varint_size(tags[2]) +
-                      varint_size(text_len) + text_len);
+    ft_wandb_put_varint(b, varint_size(tags[1]) + varint_size(item->key_len) + item->key_len +
+                               varint_size(tags[2]) + varint_size(text_len) + text_len);
     ft_wandb_put_varint(b, tags[1]);
     ft_wandb_put_varint(b, item->key_len);
     ft_buf_add(b, item->key, item->key_len);

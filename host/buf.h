@@ -20,7 +20,8 @@ void ft_buf_init(struct ft_buf *b, size_t limit);
 /* Releases the bytes; the buffer is empty and usable again. Accepts an empty buffer. */
 void ft_buf_free(struct ft_buf *b);
 
-/* The same after overwriting the bytes, for secrets. (Reserve first: growing may leave copies behind.) */
+/* The same after overwriting the bytes, for secrets. (Reserve first: growing may leave copies
+ * behind.) */
 void ft_buf_wipe(struct ft_buf *b);
 
 /* Forgets the bytes, keeps the memory. */

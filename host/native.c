@@ -20,31 +20,45 @@ int ft_fail(lua_State *L, const char *code, const char *fmt, ...) {
 static const char *errno_code(int errnum) {
   switch (errnum) {
   case ENOENT:
-  case ENOTDIR: return "not_found";
-  case EEXIST: return "exists";
+  case ENOTDIR:
+    return "not_found";
+  case EEXIST:
+    return "exists";
   case EACCES:
   case EPERM:
-  case EROFS: return "denied";
+  case EROFS:
+    return "denied";
   case ENOSPC:
-  case EDQUOT: return "disk_full";
+  case EDQUOT:
+    return "disk_full";
   case EWOULDBLOCK:
-  case EBUSY: return "busy";
-  default: return "io";
+  case EBUSY:
+    return "busy";
+  default:
+    return "io";
   }
 }
 
 /* What people see most often, in plain words. */
 static const char *errno_text(int errnum) {
   switch (errnum) {
-  case ENOENT: return "there is no such file or folder";
+  case ENOENT:
+    return "there is no such file or folder";
   case EACCES:
-  case EPERM: return "no permission";
-  case EROFS: return "the file system is read-only";
-  case EISDIR: return "is a folder, not a file";
-  case ENOTDIR: return "a part of the path is a file, not a folder";
-  case ENOSPC: return "the disk is full";
-  case EDQUOT: return "the quota of the disk is used up";
-  default: return strerror(errnum);
+  case EPERM:
+    return "no permission";
+  case EROFS:
+    return "the file system is read-only";
+  case EISDIR:
+    return "is a folder, not a file";
+  case ENOTDIR:
+    return "a part of the path is a file, not a folder";
+  case ENOSPC:
+    return "the disk is full";
+  case EDQUOT:
+    return "the quota of the disk is used up";
+  default:
+    return strerror(errnum);
   }
 }
 

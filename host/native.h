@@ -29,7 +29,6 @@ bool ft_opt_boolean(lua_State *L, int arg, const char *key, bool dflt);
 
 /* Registers a userdata type: metatable `name` with the methods behind __index, __gc and __close set
  * to `close`, and __metatable hidden. [-0, +0, m] */
-void ft_new_type(lua_State *L, const char *name, const luaL_Reg *methods,
-                 lua_CFunction close);
+void ft_new_type(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction close);
 
 #endif

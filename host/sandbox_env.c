@@ -130,7 +130,8 @@ static int plain_tostring(lua_State *B) {
   return 1;
 }
 
-/* Upvalue: string.format. A NULL column is nil: as the text "nil" it would go into the training data unseen. */
+/* Upvalue: string.format. A NULL column is nil: as the text "nil" it would go into the training
+ * data unseen. */
 static int plain_format(lua_State *B) {
   const char *s = luaL_checkstring(B, 1);
   for (int i = 2; i <= lua_gettop(B); i++) {
@@ -299,8 +300,8 @@ static bool is_mark(unsigned long c) {
          (c >= 0xFE00 && c <= 0xFE0F) || (c >= 0xFE20 && c <= 0xFE2F);
 }
 
-/* Bytes from s on that are whole characters of one or two bytes, at most eight; their number goes to
- * *characters. 0: something else is there too. */
+/* Bytes from s on that are whole characters of one or two bytes, at most eight; their number goes
+ * to *characters. 0: something else is there too. */
 static size_t short_characters(const unsigned char *s, lua_Integer *characters) {
   const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
   uint64_t w;

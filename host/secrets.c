@@ -379,7 +379,8 @@ static int secrets_read_setting(lua_State *L) {
 }
 
 static int secrets_adopt(lua_State *L) {
-  const char *path = luaL_checkstring(L, 1), *name = luaL_checkstring(L, 2), *as = luaL_checkstring(L, 3);
+  const char *path = luaL_checkstring(L, 1), *name = luaL_checkstring(L, 2),
+             *as = luaL_checkstring(L, 3);
   luaL_argcheck(L, name_is_secret(as), 3, "the name of a secret");
   struct ft_envfile_place place;
   struct ft_buf text, value;
@@ -429,7 +430,8 @@ static const luaL_Reg functions[] = {
     {"is_secret", secrets_is_secret},
     {"setting", secrets_setting},
     {"describe", secrets_describe},
-    {"read_setting", secrets_read_setting}, {"adopt", secrets_adopt},
+    {"read_setting", secrets_read_setting},
+    {"adopt", secrets_adopt},
     {"write_setting", secrets_write_setting},
     {NULL, NULL},
 };

@@ -18,8 +18,8 @@ size_t ft_secrets_mask(char *text, size_t len);
  * Values under 4 bytes are ignored. */
 void ft_secrets_hide(const char *value, size_t len);
 
-/* Keeps a secret that came out of another file, to be found under this name, which must be one of a secret (it holds
- * PASSWORD, say) and of no variable. 0, or -1 without memory. */
+/* Keeps a secret that came out of another file, to be found under this name, which must be one of a
+ * secret (it holds PASSWORD, say) and of no variable. 0, or -1 without memory. */
 int ft_secrets_keep(const char *name, const char *value, const char *origin);
 
 /* Forgets everything, wiping the memory. */

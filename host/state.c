@@ -23,7 +23,8 @@ static int open_version(lua_State *L) {
   return 1;
 }
 
-/* source(name): the text of an embedded module; the recipe's box runs one that is not for this state. */
+/* source(name): the text of an embedded module; the recipe's box runs one that is not for this
+ * state. */
 static int embedded_source(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
   for (const struct ft_module *m = ft_modules; m->name; m++) {
@@ -40,18 +41,27 @@ static int luaopen_embedded(lua_State *L) {
 }
 
 static const luaL_Reg natives[] = {
-    {"ft.dataset", luaopen_ft_dataset},   {"ft.digest", luaopen_ft_digest},
+    {"ft.dataset", luaopen_ft_dataset},
+    {"ft.digest", luaopen_ft_digest},
     {"ft.embedded", luaopen_embedded},
-    {"ft.fs", luaopen_ft_fs},             {"ft.gzip", luaopen_ft_gzip},
+    {"ft.fs", luaopen_ft_fs},
+    {"ft.gzip", luaopen_ft_gzip},
     {"ft.http", luaopen_ft_http},
-    {"ft.learner", luaopen_ft_learner},   {"ft.log", luaopen_ft_log},
-    {"ft.postgres", luaopen_ft_postgres}, {"ft.progress", luaopen_ft_progress},
+    {"ft.learner", luaopen_ft_learner},
+    {"ft.log", luaopen_ft_log},
+    {"ft.postgres", luaopen_ft_postgres},
+    {"ft.progress", luaopen_ft_progress},
     {"ft.resample", luaopen_ft_resample},
-    {"ft.sandbox", luaopen_ft_sandbox},   {"ft.secrets", luaopen_ft_secrets},
-    {"ft.scan", luaopen_ft_scan},         {"ft.similar", luaopen_ft_similar},
-    {"ft.server", luaopen_ft_server},     {"ft.task", luaopen_ft_task},
-    {"ft.time", luaopen_ft_time},         {"ft.tokenizer", luaopen_ft_tokenizer},
-    {"ft.version", open_version},         {"ft.wandb", luaopen_ft_wandb},
+    {"ft.sandbox", luaopen_ft_sandbox},
+    {"ft.secrets", luaopen_ft_secrets},
+    {"ft.scan", luaopen_ft_scan},
+    {"ft.similar", luaopen_ft_similar},
+    {"ft.server", luaopen_ft_server},
+    {"ft.task", luaopen_ft_task},
+    {"ft.time", luaopen_ft_time},
+    {"ft.tokenizer", luaopen_ft_tokenizer},
+    {"ft.version", open_version},
+    {"ft.wandb", luaopen_ft_wandb},
     {"cjson", luaopen_cjson},
     {NULL, NULL},
 };

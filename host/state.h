@@ -11,8 +11,8 @@ struct ft_memory {
   size_t used, peak; /* bytes */
   size_t limit;      /* bytes; 0: none. Past it the allocator answers NULL, Lua raises LUA_ERRMEM */
   size_t calls;      /* allocations asked for so far */
-  /* For torture tests: the allocations from number fail_at on fail, fail_for of them; 0: none. One failure is
-   * harmless, Lua collects garbage and asks again; two are an LUA_ERRMEM. */
+  /* For torture tests: the allocations from number fail_at on fail, fail_for of them; 0: none. One
+   * failure is harmless, Lua collects garbage and asks again; two are an LUA_ERRMEM. */
   size_t fail_at, fail_for;
 };
 

@@ -341,10 +341,8 @@ int ft_tasks_main(lua_State *L, int nargs) {
   return task->state == TASK_DONE ? LUA_OK : LUA_ERRRUN;
 }
 
-static const luaL_Reg functions[] = {{"spawn", task_spawn},
-                                     {"signal", ft_signal_wait},
-                                     {"read_line", ft_input_line},
-                                     {NULL, NULL}};
+static const luaL_Reg functions[] = {
+    {"spawn", task_spawn}, {"signal", ft_signal_wait}, {"read_line", ft_input_line}, {NULL, NULL}};
 
 static const luaL_Reg methods[] = {
     {"join", task_join}, {"cancel", task_cancel}, {"status", task_status}, {NULL, NULL}};

@@ -108,11 +108,12 @@ int main(int argc, char **argv) {
   printf("%d\n", ntohs(address.sin_port));
   fflush(stdout);
   char answer[1024];
-  int bytes = snprintf(answer, sizeof answer,
-                       "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
-                       "x-ratelimit-limit-requests: 1000000\r\nx-ratelimit-remaining-requests: 999000\r\n"
-                       "x-ratelimit-reset-requests: 60ms\r\n\r\n%s",
-                       sizeof BODY - 1, BODY);
+  int bytes =
+      snprintf(answer, sizeof answer,
+               "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
+               "x-ratelimit-limit-requests: 1000000\r\nx-ratelimit-remaining-requests: 999000\r\n"
+               "x-ratelimit-reset-requests: 60ms\r\n\r\n%s",
+               sizeof BODY - 1, BODY);
   for (;;) {
     long long wait = first < last ? owed[first % OWED].due_us - now_us() : 60000000;
     struct timespec limit = {wait > 0 ? wait / 1000000 : 0, wait > 0 ? wait % 1000000 * 1000 : 0};

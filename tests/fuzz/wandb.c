@@ -1,5 +1,6 @@
-/* Any bytes as a W&B run log, and as one record: reading ends, inside of them, with records or a reason; a record that
- * was read means the same when it is written and read again; any bytes come back out of a log at any place. */
+/* Any bytes as a W&B run log, and as one record: reading ends, inside of them, with records or a
+ * reason; a record that was read means the same when it is written and read again; any bytes come
+ * back out of a log at any place. */
 #include <stdint.h>
 
 #include "../../bindings/bindings.h"
