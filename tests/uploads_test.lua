@@ -163,7 +163,8 @@ t.test("a streamed answer comes in pieces and is the same in the end", function(
   t.ok(#pieces > 1)
 end)
 
-t.test("a stream that breaks off is an error and is not asked for again", function()
+-- Asks a server whose answers break off behind their first piece, all but the one of a number.
+local function ask_broken(name, whole)
   local asked = 0
   local s = assert(require("ft.server").listen { handler = function()
     asked = asked + 1
@@ -171,17 +172,31 @@ t.test("a stream that breaks off is an error and is not asked for again", functi
     return { status = 200, headers = { ["content-type"] = "text/event-stream" }, chunks = function()
       n = n + 1
       if n == 1 then return 'data: {"choices":[{"delta":{"content":"some"}}]}\n\n' end
+      if n == 2 and asked == whole then
+        return 'data: {"choices":[{"delta":{"content":" more"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+      end
+      if asked == whole then return nil end
       time.sleep(0.05)
       error("a fault on purpose", 0)
     end }
   end })
   local _ <close> = setmetatable({}, { __close = function() s:close() end })
-  local p = providers.open { name = "local", base_url = ("http://127.0.0.1:%d/v1"):format(s:port()),
+  local p = providers.open { name = name, base_url = ("http://127.0.0.1:%d/v1"):format(s:port()),
     auth_secret = false, backoff_s = 0.01 }
   local pieces = {}
   local ok, e = pcall(p.chat, p, { model = "m", messages = { { role = "user", content = "x" } },
     on_text = function(piece) pieces[#pieces + 1] = piece end })
+  return ok, e, pieces, asked
+end
+
+t.test("a stream that breaks off is an error and is not asked for again", function()
+  local ok, e, pieces, asked = ask_broken "openai"
   t.eq({ ok, e.kind, pieces, asked }, { false, "network", { "some" }, 1 })
+end)
+
+t.test("the local provider, which says the same again, goes on where a stream broke off", function()
+  local ok, answer, pieces, asked = ask_broken("local", 3)
+  t.eq({ ok, answer.text, pieces, asked }, { true, "some more", { "some", " more" }, 3 })
 end)
 
 t.test("deleting what is gone already is no error", function()

@@ -1,5 +1,6 @@
 --- Where a command's requests go: OpenAI, or the local provider - the one that another process
---- serves from this folder, or one started inside this process.
+--- serves from this folder, or one started inside this process. When that other process ends in the middle, the same
+--- requests go on: to whoever serves the folder next, or to this process, which serves it then.
 local err = require "ftrun.err"
 local log = require "ft.log"
 local providers = require "ftrun.providers"
@@ -10,59 +11,54 @@ local target = {}
 
 local LOOKS, LOOK_S = 20, 0.05 -- who has just taken the folder writes a moment later where it serves it
 
-local function note_retry(text)
-  log.warn(text)
-end
-
 --- Folder of the local provider's files, jobs and models.
 ---@return string
 function target.local_dir()
   return runs.root() .. "/local"
 end
 
-local function open_local()
-  local ok, server, url
-  for _ = 1, LOOKS do
-    ok, server = pcall(require("ftrun.local.server").start, { dir = target.local_dir(), port = 0 })
-    if ok or not err.is(server) or server.kind ~= "busy" or server.holder then break end
-    time.sleep(LOOK_S)
+--- Where the local provider of this folder is served, by this process if by nobody else.
+---@param here { server: table?, closed: boolean? }  `server` is set when this process serves it
+---@param gone string?     an address where nobody answered: waits a little for what comes after it
+---@param patient boolean
+---@return string url  `gone` again when whoever served there still holds the folder
+local function locate(here, gone, patient)
+  local fault
+  for look = 1, patient and LOOKS or 1 do
+    if look > 1 then time.sleep(LOOK_S) end
+    if here.closed then return gone end
+    if here.server then return here.server.url end
+    local ok, server = pcall(require("ftrun.local.server").start, { dir = target.local_dir(), port = 0 })
+    if ok then
+      here.server = server
+      return server.url
+    end
+    if not err.is(server) or server.kind ~= "busy" then error(server, 0) end
+    -- another process serves this folder: its jobs are ours
+    if server.holder and server.holder ~= gone then return server.holder end
+    fault = server
   end
-  if ok then
-    url = server.url
-  elseif err.is(server) and server.kind == "busy" and server.holder then
-    url, server = server.holder, nil -- another process serves this folder: its jobs are ours
-  else
-    error(server, 0)
-  end
-  local provider = providers.open { name = "local", base_url = url, auth_secret = false, on_retry = note_retry }
-  return provider, server
+  return gone or error(fault, 0)
 end
 
 ---@class ftrun.Target
 ---@field provider table
----@field inside boolean  the local provider runs inside this process: training stops with it
+---@field inside fun(): boolean  the local provider runs inside this process now: training stops with it
 
 --- Opens a provider. The result is to be closed: local t <close> = target.open{...}.
 ---@param name "openai"|"local"
 ---@return ftrun.Target
 function target.open(name)
-  local provider, server
+  local here, o = {}, { name = name, on_retry = log.warn }
   if name == "local" then
-    provider, server = open_local()
-  else
-    provider = providers.open { name = name, on_retry = note_retry }
+    o.base_url, o.auth_secret = locate(here, nil, true), false
+    function o.locate(gone, patient) return locate(here, gone, patient) end
   end
-  return setmetatable({ provider = provider, inside = server ~= nil },
-    { __close = function() if server then server:close() end end })
-end
-
---- True when the process that served the local provider has ended in between: opened again, the target is served by
---- another process, or by this one.
----@param t ftrun.Target
----@param e any  what was raised
----@return boolean
-function target.lost(t, e)
-  return err.is(e) and e.kind == "network" and not e.status and t.provider.name == "local" and not t.inside
+  return setmetatable({ provider = providers.open(o), inside = function() return here.server ~= nil end },
+    { __close = function()
+      here.closed = true
+      if here.server then here.server:close() end
+    end })
 end
 
 --- The run or job that a command names, and its provider. A name that looks like a job's id and is

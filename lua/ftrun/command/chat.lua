@@ -12,8 +12,6 @@ local time = require "ft.time"
 
 local command = {}
 
-local GIVE_UP_S, PAUSE_S = 30, 0.1 -- while others' servers end under our questions
-
 local function read_input()
   if log.is_terminal "stdin" then log.info "Type the question; Ctrl-D on an empty line ends it." end
   local lines = {}
@@ -35,42 +33,9 @@ local function line_of(answer, seconds, usd)
     amounts.number(usage.completion_tokens or 0), seconds, usd and usd > 0 and ", " .. amounts.usd(usd) or "")
 end
 
--- Prints the text of an answer as it comes. When an attempt breaks off, the next begins where it ended: a local model
--- says the same again.
-local function printer()
-  local shown = 0
-  return function()
-    local at = 0
-    return function(piece)
-      local known = math.max(0, shown - at)
-      at = at + #piece
-      shown = math.max(shown, at)
-      if known < #piece then log.out(piece:sub(known + 1)) end
-    end
-  end
-end
-
-local GONE = { refused = true, reset = true }
-
--- One attempt: as pcall; nothing when the process that served the local provider has ended: this one can serve it then.
-local function attempt(provider, request)
-  local t <close> = target.open(provider)
-  if provider == "local" and not t.inside then
-    request.pace = { patience_s = function(outcome, usual) return GONE[outcome.code] and 0 or usual end }
-  end
-  local ok, answer = pcall(t.provider.chat, t.provider, request)
-  if not ok and target.lost(t, answer) and GONE[answer.code] then return nil, answer end
-  return ok, answer
-end
-
-local function ask(provider, model, messages, quiet)
-  local began, text = time.monotonic(), printer()
-  while true do
-    local ok, answer = attempt(provider, { model = model, messages = messages, on_text = not quiet and text() or nil })
-    if ok ~= nil then return ok, answer end
-    if time.monotonic() - began > GIVE_UP_S then return false, answer end
-    time.sleep(PAUSE_S)
-  end
+local function ask(t, model, messages, quiet)
+  return pcall(t.provider.chat, t.provider, { model = model, messages = messages,
+    on_text = not quiet and log.out or nil })
 end
 
 function command.main(args)
@@ -84,7 +49,8 @@ function command.main(args)
   if args.system then table.insert(messages, 1, { role = "system", content = args.system }) end
   local logged <close>, began = calls.open { job_type = "chat", model = model, provider = provider },
     time.monotonic()
-  local ok, answer = ask(provider, model, messages, args.json)
+  local t <close> = target.open(provider)
+  local ok, answer = ask(t, model, messages, args.json)
   local seconds = time.monotonic() - began
   if ok then log.out((args.json and json.encode(answer) or "") .. "\n") end
   logged.call { model = model, seconds = seconds, usage = ok and answer.usage or nil,

@@ -99,7 +99,7 @@ local function look_at_local(add)
   orderly(add, "local", function()
     local t <close> = target.open "local"
     local n = #t.provider:models()
-    add("local", "ok", ("the local provider answers%s, with %d models"):format(t.inside and ""
+    add("local", "ok", ("the local provider answers%s, with %d models"):format(t.inside() and ""
       or " at " .. t.provider.base_url, n))
   end)
 end

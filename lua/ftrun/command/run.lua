@@ -1,6 +1,5 @@
 --- ftrun run RECIPE
 local err = require "ftrun.err"
-local fs = require "ft.fs"
 local gate = require "ftrun.evaluate.gate"
 local recipe = require "ftrun.recipe"
 local run = require "ftrun.run"
@@ -32,18 +31,6 @@ local function detached(ui, inside)
     :format(summary.job, summary.id, again)
 end
 
---- One attempt; nil when the process that served the local provider has ended: this one can serve it then.
-local function start(args, state, ui, loaded)
-  local t <close> = target.open(args["local"] and "local" or "openai")
-  state.detached = function() return detached(ui, t.inside) end
-  -- what an attempt has left is continued, whatever the first one was told
-  local new = args.new and not (ui.summary and fs.stat(runs.dir(ui.summary.id)))
-  local ok, result = pcall(run.start,
-    { recipe = loaded, provider = t.provider, ui = ui, limit = args.limit, new = new, last = args.last })
-  if ok then return result end
-  if not target.lost(t, result) then error(result, 0) end
-end
-
 ---@param args table  of cli.commands
 ---@param state table  `detached` is set: fn() -> text
 ---@return integer exit_code
@@ -52,8 +39,10 @@ function command.main(args, state)
   state.detached = function() return detached(ui, args["local"]) end
   local loaded = recipe.load(args.recipe, { set = args.set, limit = args.limit })
   local _ <close> = setmetatable({}, { __close = function() loaded:close() end })
-  local result
-  repeat result = start(args, state, ui, loaded) until result
+  local t <close> = target.open(args["local"] and "local" or "openai")
+  state.detached = function() return detached(ui, t.inside()) end
+  local result = run.start { recipe = loaded, provider = t.provider, ui = ui, limit = args.limit, new = args.new,
+    last = args.last }
   ui.result(result)
   if result.state == "open" then
     ui.note(("job %s goes on at the provider\n  watch it:  ftrun watch %s"):format(result.job, result.run))

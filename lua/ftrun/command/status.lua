@@ -60,7 +60,7 @@ function command.main(args)
   end
   local t <close> = target.of(args)
   local job = t.provider:get(t.job)
-  local rests = t.inside and t.summary and watch.is_open(job.state)
+  local rests = t.inside() and t.summary and watch.is_open(job.state)
   log.out((args.json and json.encode(job) or lines(job, t.summary, rests)) .. "\n")
   return 0
 end

@@ -20,6 +20,7 @@ local providers = {}
 ---@field part_bytes integer         largest part
 ---@field batch_requests integer     most requests of a batch
 ---@field batch_bytes integer        largest file of a batch
+---@field repeats boolean?           gives the same question the same answer: one that broke off can be gone on with
 ---@field closing boolean?           takes fewer and fewer jobs; see dates.lua
 
 ---@type table<string, ftrun.Dialect>
@@ -34,7 +35,7 @@ providers.dialects = {
   ["local"] = {
     title = "local provider", secret = false, suffix_characters = 64, file_bytes = 512 * 1024 * 1024,
     upload_bytes = 8 * 1024 * 1024 * 1024, part_bytes = 64 * 1024 * 1024, batch_requests = 50000,
-    batch_bytes = 200 * 1000 * 1000,
+    batch_bytes = 200 * 1000 * 1000, repeats = true,
   },
 }
 
@@ -68,8 +69,9 @@ end
 
 --- Opens a provider; sends nothing yet. Its functions wait, so call them from a task.
 ---@param o { name: "openai"|"local", base_url: string?, auth_secret: string|false|nil, on_retry: fun(text: string)?,
----  file_bytes: integer?, part_bytes: integer?, longest_s: number?, backoff_s: number? }  file_bytes and part_bytes
----  replace the provider's own limits; no request takes longer than longest_s; backoff_s: see retry.run
+---  file_bytes: integer?, part_bytes: integer?, longest_s: number?, backoff_s: number?, locate: function? }
+---  file_bytes and part_bytes replace the provider's own limits; no request takes longer than longest_s; backoff_s: see
+---  retry.run; locate: see ftrun.Wire
 ---@return ftrun.Provider
 function providers.open(o)
   local dialect = providers.dialects[o.name]
@@ -90,7 +92,7 @@ function providers.open(o)
   admin = admin and secrets.origin(admin) and { secret = admin, header = auth.header, prefix = auth.prefix } or nil
   return Provider.new(o.name, dialect, Wire.new {
     title = dialect.title, base_url = base_url(dialect, o.base_url), headers = headers, on_retry = o.on_retry,
-    longest_s = o.longest_s or math.huge, backoff_s = o.backoff_s,
+    longest_s = o.longest_s or math.huge, backoff_s = o.backoff_s, locate = o.locate,
     auth = secret and { secret = secret, header = auth.header, prefix = auth.prefix } or nil,
   }, admin)
 end

@@ -327,6 +327,20 @@ end
 
 -- ---- chat ----
 
+-- Streams of one question's answer, one after another when the one before broke off: what was shown is not shown again.
+local function streams(self, on_text)
+  local shown = 0
+  return function()
+    local at = 0
+    return Stream.new(self.title, function(piece)
+      local known = math.max(0, shown - at)
+      at = at + #piece
+      shown = math.max(shown, at)
+      if known < #piece then on_text(piece:sub(known + 1)) end
+    end)
+  end
+end
+
 --- One answer of a model; with on_text, its text comes in pieces while the model writes.
 ---@param o { model: string, messages: { role: string, content: string }[], temperature: number?, max_tokens: integer?,
 ---  seed: integer?, tools: table?, response_format: table?, on_text: (fun(piece: string))?, pace: ftrun.Pace? }  pace:
@@ -342,9 +356,11 @@ function Provider:chat(o)
     return answer
   end
   body.stream, body.stream_options = true, { include_usage = true }
-  local stream = Stream.new(self.title, o.on_text)
+  local fresh = streams(self, o.on_text)
+  local stream = fresh()
   local response = self.wire:send("POST", "/chat/completions", { timeout_s = CHAT_S, body = body, pace = o.pace,
-    on_data = function(piece) stream:add(piece) end })
+    on_data = function(piece) stream:add(piece) end,
+    afresh = self.dialect.repeats and function() stream = fresh() end or nil })
   local answer = stream:finish()
   answer.seconds = response.seconds
   return answer

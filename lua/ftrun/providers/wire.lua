@@ -22,9 +22,10 @@ local MOST_PAGES = 10000
 ---@field on_retry fun(text: string)?
 ---@field longest_s number     no request takes longer
 ---@field backoff_s number?    see retry.run
+---@field locate (fun(gone: string, patient: boolean): string)?  where a server is that may have left an address
 
 ---@param o { title: string, base_url: string, auth: ft.http.Auth?, headers: table, on_retry: function?,
----  longest_s: number, backoff_s: number? }
+---  longest_s: number, backoff_s: number?, locate: function? }
 ---@return ftrun.Wire
 function Wire.new(o)
   o.loopback = address.is_loopback(o.base_url)
@@ -88,14 +89,23 @@ local function is_readable(response, o)
   return not o.reads or o.reads(response.body) ~= nil
 end
 
+--- Whether a request that got no answer at an address should try another one: the server has moved.
+local function has_moved(self, from, code)
+  if not self.locate or not (code == "refused" or code == "reset") then return false end
+  -- a connection that breaks may do so for many reasons; where none is taken, nobody is there, or a new one soon
+  if from == self.base_url then self.base_url = self.locate(from, code == "refused") end
+  return from ~= self.base_url
+end
+
 --- Sends a request, again where that is allowed, and returns the answer of a success. Raises otherwise.
 ---@param method string
 ---@param path string  below the base URL, escaped
 ---@param o { query: table?, body: table?, parts: table?, creates: boolean?, timeout_s: number?, max_bytes: integer?,
----  on_progress: function?, stall_s: number?, output: string?, on_data: function?, json: boolean?, pace: ftrun.Pace?,
----  auth: ft.http.Auth?, key: string?, reads: (fun(body: string): any)? }?  auth: instead of the wire's own; key: the
----  same for a repeated request; json: an answer that is none, and one of which reads makes nil, is asked for again,
----  for a short while; once on_data was called, the request is not repeated
+---  on_progress: function?, stall_s: number?, output: string?, on_data: function?, afresh: function?, json: boolean?,
+---  pace: ftrun.Pace?, auth: ft.http.Auth?, key: string?, reads: (fun(body: string): any)? }?  auth: instead of the
+---  wire's own; key: the same for a repeated request; json: an answer that is none, and one of which reads makes nil,
+---  is asked for again, for a short while; once on_data was called, the request is repeated only with afresh, which
+---  hears that all begins again
 ---@return ft.http.Response
 function Wire:send(method, path, o)
   o = o or {}
@@ -120,7 +130,7 @@ function Wire:send(method, path, o)
     end
   end
   if self.loopback then options.proxy = false end
-  local url = self.base_url .. path .. query_string(o.query)
+  local rest = path .. query_string(o.query)
   local outcome = retry.run({
     what = self.title .. ": " .. what, creates = o.creates == true, on_retry = pace.on_retry or self.on_retry,
     backoff_s = self.backoff_s,
@@ -131,13 +141,22 @@ function Wire:send(method, path, o)
     end,
   }, function()
     local turn <close> = pace.turn and pace.turn()
-    local response, message, code, sent = http.request(method, url, options)
+    local response, message, code, sent, from
+    repeat
+      if told then
+        o.afresh()
+        told = false
+      end
+      from = self.base_url
+      response, message, code, sent = http.request(method, from .. rest, options)
+      local may = not response and (not o.creates or sent == false) and (not told or o.afresh)
+    until not (may and has_moved(self, from, code))
     if response then self.reached = true end
     if turn then turn:answer(response) end
     local failed = response and response.status >= 400
     return { response = response, message = message, code = code, sent = sent, waited_s = turn and turn.waited_s,
       garbled = code == "too_large" and not o.output or response and not failed and not is_readable(response, o) or nil,
-      final = told or failed and errors.find(response.status, error_of(response)).reaction == "stop" }
+      final = told and not o.afresh or failed and errors.find(response.status, error_of(response)).reaction == "stop" }
   end)
   local response = outcome.response
   if not response then self:fail_transport(what, outcome) end

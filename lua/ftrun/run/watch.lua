@@ -95,7 +95,7 @@ end
 --- The memory of one who has seen these events.
 ---@param past table[]
 ---@return ftrun.watch.Memory
-function watch.remember(past)
+local function remember(past)
   local memory = { seen = {} }
   for _, event in ipairs(past) do
     if event.id then memory.seen[event.id] = true end
@@ -110,7 +110,6 @@ end
 ---@field provider table
 ---@field job_id string
 ---@field past table[]?           events that were seen before
----@field memory ftrun.watch.Memory?  or, in place of them: kept from an earlier call, and kept up to date
 ---@field emit fun(event: table)  gets every new event; may wait; may raise to stop
 ---@field each fun(job: table)?   sees the job of every poll, after its events and before its end
 ---@field once boolean?           one poll only (`ftrun status`, `ftrun events`)
@@ -120,7 +119,7 @@ end
 ---@param o ftrun.watch.Options
 ---@return table job
 function watch.follow(o)
-  local memory = o.memory or watch.remember(o.past or {})
+  local memory = remember(o.past or {})
   local seen, warned = memory.seen, nil
   local since, wait = nil, FAST_S -- since: when the job came into its state
   local checkpoints = {} -- of the job that has ended, until their step has come
