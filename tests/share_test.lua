@@ -124,6 +124,86 @@ t.test("an export has no texts of rows unless they are asked for, and the same r
   end)
 end)
 
+-- Everything in a bundle, unpacked, by name.
+local function unpacked(file)
+  local into <close> = t.folder()
+  t.eq(os.execute(("tar xzf %s -C %s"):format(file, into.path)), true)
+  local texts, p = {}, assert(io.popen(("cd %s && find . -type f"):format(into.path)))
+  for name in p:lines() do texts[name:match "^%./[^/]+/(.*)$"] = fs.read(into.path .. name:sub(2)) end
+  p:close()
+  return texts
+end
+
+t.test("an export names no folder, home, user or host of its machine, and is an experiment all the same", function()
+  local promoting = MEASURED:gsub("}\n$", [[
+  gate = { f1 = { at_least = 0 } }, promote = { key = "TOY_MODEL" },
+  on = { metrics = function(m) if m.step == 1 then ft.log { read = "/tmp/somebody/x.txt: read" } end end },
+}
+]])
+  local away <close> = t.folder()
+  local home <close> = t.folder()
+  in_project(function(dir)
+    assert(fs.mkdir(dir .. "/prompts"))
+    assert(fs.write(dir .. "/prompts/find.txt", "Find the number.\n"))
+    assert(fs.write(dir .. "/toy.lua", promoting))
+    assert(fs.rename(dir .. "/rows.jsonl", away.path .. "/rows.jsonl"))
+    local env = { HOME = home.path, FTRUN_DIR = home.path .. "/runs of mine" }
+    local r = ftrun(dir, env, "--local", dir .. "/toy.lua", "--set", "dataset.path=" .. away.path .. "/rows.jsonl",
+      "--json")
+    t.eq(r.code, 0, r.err)
+    local result = program.result(r)
+    t.ok(fs.read(dir .. "/.env"):find("TOY_MODEL=ft:", 1, true))
+    local own = fs.read(result.dir .. "/journal.jsonl")
+    t.has(own, dir .. "/.env")
+    r = ftrun(dir, env, "export", "-o", "toy.ftrun", "--with-data")
+    t.eq(r.code, 0, r.err)
+    t.eq(fs.read(result.dir .. "/journal.jsonl"), own)
+    local texts, who = unpacked(dir .. "/toy.ftrun"), fs.whoami()
+    local user, host = who:match "^(.-)@(.*)$"
+    for name, text in pairs(texts) do
+      for _, word in ipairs { dir, dir:match "[^/]*$", home.path, away.path, away.path:match "[^/]*$", "runs of mine",
+        who, '"by":', "by " .. user } do
+        t.ok(not text:find(word, 1, true), name .. " holds " .. word)
+      end
+      local named = host ~= "localhost" and text:find("%f[%w]" .. host:gsub("%p", "%%%0") .. "%f[%W]")
+      t.ok(not named, name .. " holds " .. host)
+    end
+    local names = {}
+    for name in pairs(texts) do names[name] = true end
+    for _, name in ipairs { "journal.jsonl", "lock.json", "report.html", "result.json", "sources/prompts/find.txt" } do
+      t.ok(names[name], name .. " is missing")
+    end
+    t.has(texts["run.json"], '"recipe":"toy.lua"')
+    t.has(texts["run.json"], '["dataset.path","rows.jsonl"]')
+    t.has(texts["journal.jsonl"], '"path":".ftrun/runs/' .. result.run .. '/train.jsonl"')
+    t.has(texts["journal.jsonl"], '"env_file":".env"')
+    t.has(texts["journal.jsonl"], digest.sha256(texts["lock.json"]), "the promotion knows the lock that goes along")
+    t.eq(digest.sha256(texts["train.jsonl"]), json.decode(texts["lock.json"]).train.sha256)
+    t.has(texts["events.jsonl"], '"x.txt: read"')
+    t.has(texts["report.html"], "<details")
+
+    r = ftrun(away.path, {}, "import", dir .. "/toy.ftrun", "--into", ".")
+    t.eq(r.code, 0, r.err)
+    t.ok(not r.err:find("is not the one", 1, true), r.err)
+    r = ftrun(away.path, {}, "verify", result.run, "--json")
+    t.eq({ r.code, json.decode(r.out).matches }, { 0, true }, r.out .. r.err)
+
+    t.eq(ftrun(dir, env, "export", "-o", "mine.ftrun", "--keep-paths").code, 0)
+    t.has(unpacked(dir .. "/mine.ftrun")["journal.jsonl"], dir .. "/.env")
+  end, 60)
+end)
+
+t.test("a recipe that names a folder of its machine is not exported, and the message says where it does", function()
+  in_project(function(dir)
+    assert(fs.write(dir .. "/toy.lua", (program.RECIPE:gsub('"rows.jsonl"', ('"%s/rows.jsonl"'):format(dir)))))
+    t.eq(ftrun(dir, {}, "--local", "toy.lua", "--json").code, 0)
+    local r = ftrun(dir, {}, "export", "-o", "out.ftrun")
+    t.eq({ r.code, (fs.stat(dir .. "/out.ftrun")) }, { 4, nil })
+    t.has(r.err, "recipe.lua:6: holds " .. dir .. ", which is of this machine; nothing was exported")
+    t.eq(ftrun(dir, {}, "export", "-o", "out.ftrun", "--keep-paths").code, 0)
+  end)
+end)
+
 t.test("a run with a secret in it is not exported", function()
   after_run(function(dir)
     local events = dir .. "/.ftrun/runs/" .. fs.list(dir .. "/.ftrun/runs")[1] .. "/events.jsonl"

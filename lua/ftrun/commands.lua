@@ -289,7 +289,9 @@ return {
     name = "export", does = "Write a run as one file, for a colleague or an archive.",
     args = { { RUN[1], "a run, or a recipe's name; default: the newest run", optional = true } },
     options = { { "--output -o", "where to write; default: the run's id with .ftrun", args = "<file>" },
-      { "--with-data", "also training and validation rows, and the answers of the evaluation" }, JSON, QUIET },
+      { "--with-data", "also training and validation rows, and the answers of the evaluation" },
+      { "--keep-paths", "leave what names this machine, its paths and users, in it: for an archive of your own" },
+      JSON, QUIET },
     example = "ftrun export legal-extraction -o legal.ftrun",
   },
   {

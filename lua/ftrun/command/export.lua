@@ -6,6 +6,7 @@ local fs = require "ft.fs"
 local json = require "ftrun.json"
 local leak = require "ftrun.share.leak"
 local log = require "ft.log"
+local portable = require "ftrun.share.portable"
 local runs = require "ftrun.run.runs"
 
 local command = {}
@@ -57,12 +58,14 @@ function command.main(args)
   local dir = runs.dir(summary.id)
   local files, left = files_of(dir, args.with_data)
   check_secrets(files)
+  local copies <close> = not args.keep_paths and portable.of(summary, dir, files) or nil
   local path = args.output or summary.id .. ".ftrun"
   if fs.stat(path) and not args.output then
     err.raise("usage", path .. " is there already", { advice = "Choose another name: --output FILE" })
   end
   local manifest = bundle.write(path, { run = summary.id, name = summary.name, recipe = summary.recipe:match "[^/]*$",
-    created = summary.created, with_data = args.with_data or false, files = files })
+    created = summary.created, with_data = args.with_data or false,
+    files = copies and copies.files or files })
   if args.json then
     json.print { type = "export", run = summary.id, path = path, with_data = manifest.with_data,
       bytes = err.check("system", fs.stat(path)).bytes, files = manifest.files, left_out = json.array(left) }

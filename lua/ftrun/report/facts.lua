@@ -62,7 +62,8 @@ end
 
 --- Reads a run's folder.
 ---@param dir string
----@param o { texts: boolean? }?  texts: false leaves out all texts of rows
+---@param o { texts: boolean?, texts_of: string? }?  texts: false leaves out all texts of rows; texts_of: another
+---  folder that holds them
 ---@return ftrun.Report.Facts
 function M.read(dir, o)
   local records = journal.read(dir .. "/journal.jsonl")
@@ -81,7 +82,8 @@ function M.read(dir, o)
       f.promotions[#f.promotions + 1] = r.data
     end
   end
-  f.examples = f.evaluation and not (o and o.texts == false) and examples.choose(dir, f.evaluation) or {}
+  f.examples = f.evaluation and not (o and o.texts == false) and examples.choose(o and o.texts_of or dir, f.evaluation)
+    or {}
   f.metrics, f.every = metrics(fs.read(dir .. "/metrics.jsonl", MAX_BYTES) or "")
   f.events, f.older = events(fs.read(dir .. "/events.jsonl", MAX_BYTES) or "")
   return f

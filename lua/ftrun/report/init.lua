@@ -115,7 +115,7 @@ end
 --- Writes report.html in a run's folder. Raises err "system".
 ---@param dir string
 ---@param output string?  another place
----@param o { texts: boolean? }?  as for facts.read
+---@param o { texts: boolean?, texts_of: string? }?  as for facts.read
 ---@return string path
 function M.write(dir, output, o)
   local path = output or dir .. "/report.html"

@@ -38,8 +38,13 @@ local function texts_of(sources)
   return list
 end
 
--- The recipe that a run has kept, laid out as it was, loaded, and cleared away again.
-local function kept_recipe(dir, summary)
+--- The recipe that a run has kept, laid out as it was, loaded, and cleared away again.
+---@param dir string  the run's folder
+---@param summary { recipe: string?, overrides: string[][]? }
+---@return ftrun.Recipe?  nil when it cannot be loaded here
+---@return { name: string, bytes: string }[] texts
+---@return string? problem
+function M.kept(dir, summary)
   local place = err.check("system", fs.temporary "ftrun-kept")
   local _ <close> = setmetatable({}, { __close = function() fs.remove(place, true) end })
   local texts = {}
@@ -65,7 +70,7 @@ end
 
 local function open_run(summary, dir)
   local self = { kind = "run", title = "run " .. summary.id, summary = summary, dir = dir }
-  self.recipe, self.texts, self.problem = kept_recipe(dir, summary)
+  self.recipe, self.texts, self.problem = M.kept(dir, summary)
   local lock = dir .. "/lock.json"
   if fs.stat(lock) then self.lock, self.lock_path = read_lock(lock), lock end
   return self
