@@ -38,9 +38,11 @@ static void forget_ahead(struct ft_pg_conn *c) {
 }
 
 /* Takes what the server has sent off the socket while the caller is at work on a row: else the
- * server stands still most of the time, as a socket holds a few rows only. */
+ * server stands still most of the time, as a socket holds a few rows only. Large rows are taken one
+ * by one. */
 static void read_ahead(struct ft_pg_conn *c) {
-  while (!c->broken && c->ahead.count < FT_PG_AHEAD && c->ahead.bytes < AHEAD_BYTES) {
+  size_t row = PQresultMemorySize(c->result);
+  while (!c->broken && c->ahead.count < FT_PG_AHEAD && c->ahead.bytes + row < AHEAD_BYTES) {
     if (PQisBusy(c->pg)) {
       if (!PQconsumeInput(c->pg)) c->broken = true;
       if (PQisBusy(c->pg)) return;
