@@ -180,31 +180,8 @@ static size_t put_utf8(char *out, uint32_t c) {
   return 4;
 }
 
-size_t ft_json_unescape_one(char *out, const char **at, const char *end) {
+static size_t unescape_code(char *out, const char **at, const char *end) {
   const char *p = *at;
-  *at = p + 2;
-  switch (p[1]) {
-  case 'b':
-    *out = '\b';
-    return 1;
-  case 'f':
-    *out = '\f';
-    return 1;
-  case 'n':
-    *out = '\n';
-    return 1;
-  case 'r':
-    *out = '\r';
-    return 1;
-  case 't':
-    *out = '\t';
-    return 1;
-  case 'u':
-    break;
-  default:
-    *out = p[1];
-    return 1;
-  }
   uint32_t c = (uint32_t)ft_json_hex4(p + 2, end);
   *at = p + 6;
   if (c >= 0xD800 && c <= 0xDBFF) {
@@ -214,17 +191,36 @@ size_t ft_json_unescape_one(char *out, const char **at, const char *end) {
   return put_utf8(out, c);
 }
 
+size_t ft_json_unescape_one(char *out, const char **at, const char *end) {
+  static const char meanings[128] = {['b'] = '\b', ['f'] = '\f', ['n'] = '\n', ['r'] = '\r',
+                                     ['t'] = '\t', ['"'] = '"',  ['/'] = '/',  ['\\'] = '\\'};
+  char meaning = meanings[(*at)[1] & 127];
+  if (!meaning) return unescape_code(out, at, end);
+  *out = meaning;
+  *at += 2;
+  return 1;
+}
+
 size_t ft_json_unescape(char *out, const char *raw, size_t len) {
   char *o = out;
   const char *end = raw + len;
   while (raw < end) {
-    const char *backslash = memchr(raw, '\\', (size_t)(end - raw));
-    size_t n = (size_t)((backslash ? backslash : end) - raw);
-    memmove(o, raw, n);
-    o += n;
-    raw += n;
-    for (; raw < end && *raw == '\\'; o += ft_json_unescape_one(o, &raw, end)) {
+#ifdef __SSE2__
+    if (end - raw >= 16) { /* what is copied too much fits, and is written over */
+      __m128i v = _mm_loadu_si128((const __m128i *)(const void *)raw);
+      unsigned found = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+      size_t n = found ? (size_t)__builtin_ctz(found) : 16;
+      _mm_storeu_si128((__m128i *)(void *)o, v);
+      o += n;
+      raw += n;
+      if (found) o += ft_json_unescape_one(o, &raw, end);
+      continue;
     }
+#endif
+    if (*raw == '\\')
+      o += ft_json_unescape_one(o, &raw, end);
+    else
+      *o++ = *raw++;
   }
   return (size_t)(o - out);
 }

@@ -26,7 +26,8 @@ int ft_json_hex4(const char *p, const char *end);
  * how many. */
 size_t ft_json_unescape_one(char *out, const char **p, const char *end);
 
-/* Writes the bytes that a valid string means to out, which has room for len; returns how many. */
+/* Writes the bytes that a valid string means to out, which has room for len and is no part of raw;
+ * returns how many. */
 size_t ft_json_unescape(char *out, const char *raw, size_t len);
 
 #endif
