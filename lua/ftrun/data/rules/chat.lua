@@ -8,7 +8,7 @@ local words = require "ftrun.recipe.words"
 local M = {}
 
 local ROLES = { "system", "developer", "user", "assistant", "tool", "function" }
-local KEY_NAMES = { "messages", "tools", "parallel_tool_calls", "functions" }
+local KEY_NAMES = { "messages", "tools", "parallel_tool_calls", "functions", "function_call" }
 local ALL_KEYS = { "role", "content", "name", "weight", "tool_calls", "tool_call_id", "function_call", "refusal" }
 
 local IS_ROLE, IS_KEY = tree.set(ROLES), tree.set(ALL_KEYS)
@@ -146,12 +146,14 @@ local function check_order(c, roles, path)
   return user, assistant
 end
 
---- A row's or input's messages, with its tools. Returns the role of each (false when unknown); nil: there are none.
+--- A row's or input's messages, with its tools. Returns the role of each (false when unknown; in `asked` the calls that
+--- nobody has answered at the end); nil: there are none.
 ---@param c table
 ---@param row table
 ---@param prefix string   path of what holds the messages, with a dot, or ""
 ---@return (string|false)[]? roles
 ---@return boolean trained
+---@return table defined  of tools.definitions
 function M.messages(c, row, prefix)
   local list, path = tree.shallow(tree.raw(row, "messages")), prefix .. "messages"
   local defined = tools.definitions(c, row, prefix)
@@ -169,15 +171,15 @@ function M.messages(c, row, prefix)
       local role, trained = M.message(c, messages[i], index(path, i))
       roles[i], learns = role or false, learns or trained
     end
-    tools.calls(c, messages, roles, path, defined)
+    roles.asked = tools.calls(c, messages, roles, path, defined)
     local user, assistant = check_order(c, roles, path)
     if not user then c.found("missing_user", path) end
     roles.assistant = assistant
     roles.all_known = true
     for _, role in ipairs(roles) do roles.all_known = roles.all_known and role ~= false end
-    return roles, learns
+    return roles, learns, defined
   end
-  return nil, false
+  return nil, false, defined
 end
 
 -- What a row without messages was perhaps meant to be.

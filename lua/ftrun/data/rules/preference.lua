@@ -1,5 +1,6 @@
 --- Rules of preference rows (DPO) and of completions pairs.
 local chat = require "ftrun.data.rules.chat"
+local tools = require "ftrun.data.rules.tools"
 local tree = require "ftrun.data.rules.tree"
 
 local M = {}
@@ -9,7 +10,7 @@ local INPUT_KEYS = { "messages", "tools", "parallel_tool_calls" }
 local PAIR_KEYS = { "prompt", "completion" }
 local IS_KEY, IS_INPUT_KEY, IS_PAIR_KEY = tree.set(KEYS), tree.set(INPUT_KEYS), tree.set(PAIR_KEYS)
 
-local function check_output(c, row, key)
+local function check_output(c, row, key, defined)
   local output = tree.get(row, key)
   if output == nil then
     c.found("missing_output", key, key .. " is missing")
@@ -18,8 +19,10 @@ local function check_output(c, row, key)
       or ("%s is %s"):format(key, tree.kind(output)))
   else
     local path = key .. "[0]"
-    local role = chat.message(c, tree.full(output[1]), path)
+    local message = tree.full(output[1])
+    local role = chat.message(c, message, path)
     if role and role ~= "assistant" then c.found("output_role", path .. ".role", "the output's role is " .. role) end
+    if role == "assistant" and defined then tools.calls(c, { message }, { role }, key, defined) end
   end
 end
 
@@ -27,15 +30,18 @@ end
 function M.row(c, row)
   tree.known(c, row, "", IS_KEY, KEYS, "unknown_key")
   local input = tree.get(row, "input")
+  local defined
   if not tree.is_object(input) then
     c.found("missing_input", "input", input and "input is " .. tree.kind(input)
       or tree.raw(row, "messages") and "the row has messages, and no input: it looks like a supervised row" or nil)
   else
     tree.known(c, input, "input.", IS_INPUT_KEY, INPUT_KEYS, "unknown_key")
-    chat.messages(c, input, "input.")
+    local roles, _
+    roles, _, defined = chat.messages(c, input, "input.")
+    if roles and roles.asked then tools.answered(c, roles.asked) end
   end
-  check_output(c, row, "preferred_output")
-  check_output(c, row, "non_preferred_output")
+  check_output(c, row, "preferred_output", defined)
+  check_output(c, row, "non_preferred_output", defined)
   if c.images > 0 then c.found("text_only", "input.messages") end
   c.images = 0 -- said already
 end

@@ -45,8 +45,8 @@ end
 -- Rows that describe the same tools share the table: what is found once need not be looked for again.
 local function only_tools(row)
   local tools = tree.get(row, "tools")
-  return tree.is_list(tools) and tree.raw(row, "functions") == nil and tree.raw(row, "parallel_tool_calls") == nil
-    and tools or nil
+  return tree.is_list(tools) and tree.raw(row, "functions") == nil and tree.raw(row, "function_call") == nil
+    and tree.raw(row, "parallel_tool_calls") == nil and tools or nil
 end
 
 --- The tools and functions of a row.
@@ -71,7 +71,9 @@ function M.definitions(c, row, prefix)
     define(c, d.function_names, tree.full(fn), ("%sfunctions[%d]"):format(prefix, i - 1))
   end
   if d.tools and d.functions then c.found("tools_and_functions", prefix .. "functions") end
-  if d.functions then c.found("deprecated_functions", prefix .. "functions") end
+  if d.functions or prefix == "" and tree.present(row, "function_call") ~= nil then
+    c.found("deprecated_functions", prefix .. (d.functions and "functions" or "function_call"))
+  end
   local parallel = tree.get(row, "parallel_tool_calls")
   if parallel ~= nil and type(parallel) ~= "boolean" then
     c.found("parallel_tool_calls", prefix .. "parallel_tool_calls", "parallel_tool_calls is " .. tree.kind(parallel))
@@ -157,8 +159,10 @@ local function check_calls(c, calls, path, defined)
   return ids
 end
 
--- The calls that the tool's messages have not answered when others speak.
-local function check_answered(c, asked)
+--- The calls that the tool's messages have not answered when others speak.
+---@param c table
+---@param asked table  of M.calls
+function M.answered(c, asked)
   for _, id in ipairs(asked.ids) do
     if not asked.answered[id] then
       c.found("unanswered_call", ("%s[%d].tool_calls"):format(asked.path, asked.index - 1))
@@ -173,6 +177,7 @@ end
 ---@param roles (string|false)[]
 ---@param path string       of the list
 ---@param defined table     of M.definitions
+---@return table? asked     the calls of the last message that is not a tool's
 function M.calls(c, list, roles, path, defined)
   local asked
   for i, m in ipairs(list) do
@@ -187,7 +192,7 @@ function M.calls(c, list, roles, path, defined)
       end
       if asked and id ~= nil then asked.answered[id] = true end
     else
-      if asked then check_answered(c, asked) end
+      if asked then M.answered(c, asked) end
       asked = nil
     end
     if role == "assistant" then
@@ -205,6 +210,7 @@ function M.calls(c, list, roles, path, defined)
       end
     end
   end
+  return asked
 end
 
 return M
