@@ -57,6 +57,10 @@ static const char *errno_text(int errnum) {
     return "the disk is full";
   case EDQUOT:
     return "the quota of the disk is used up";
+  case EFBIG:
+    return "files of this size are not allowed here (ulimit -f shows the limit)";
+  case EPIPE:
+    return "its reader has closed it";
   default:
     return strerror(errnum);
   }

@@ -55,6 +55,7 @@ int ft_signals_start(struct ft_loop *loop) {
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN); /* the write fails, and what was begun can be taken away */
   return 0;
 }
 

@@ -190,8 +190,9 @@ return setmetatable(cli, { __call = function(_, ...)
   if ok then
     -- whoever closes a pipe has read enough; a full disk has lost what was asked for
     local written, message, code = log.out ""
-    if written or code == "closed" or result ~= 0 then return result end
-    result = err.new("system", message, { code = code })
+    if written or code == "closed" then return result end
+    local lost = report(err.new("system", message, { code = code }))
+    return result ~= 0 and result or lost
   end
   if err.is(result) then return report(result) end
   error(result, 0)

@@ -1,6 +1,7 @@
 --- ftrun prepare RECIPE: the recipe's examples as one JSONL file.
 local amounts = require "ftrun.text.amounts"
 local dataset = require "ftrun.data.dataset"
+local err = require "ftrun.err"
 local json = require "ftrun.json"
 local log = require "ft.log"
 local progress = require "ft.progress"
@@ -33,6 +34,10 @@ local function show(made)
 end
 
 function command.main(args)
+  if args.output == "-" then
+    err.raise("usage", "--output names a file", {
+      advice = "/dev/stdout is one too: what is told about it goes to stderr." })
+  end
   if args.json or args.quiet then progress.disable() end
   local loaded = recipe.load(args.recipe, { set = args.set, limit = args.limit })
   local _ <close> = setmetatable({}, { __close = function() loaded:close() end })
