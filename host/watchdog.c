@@ -3,13 +3,14 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
-/* Written before the timer runs, read by the handler. */
+/* Written while nothing is armed, read by the handler when something is. */
 static lua_State *guarded;
 static lua_Hook guard_hook;
 static pthread_t owner;
@@ -75,8 +76,11 @@ static int claim_signal(void) {
   return sigaction(SIGALRM, &action, NULL) || pthread_sigmask(SIG_UNBLOCK, &set, NULL) ? -1 : 0;
 }
 
-/* Starts the timer unless it runs. To be called when armed, so that no signal stops it again. */
-static int tick(void) {
+/* From here on the handler looks at the guard. The timer is started unless it runs: after the flag
+ * is set, so that no signal stops it again. */
+static int set_armed(void) {
+  atomic_signal_fence(memory_order_seq_cst); /* the flag is not seen before what it stands for */
+  armed = 1;
   if (ticking) return 0;
   ticking = 1;
   if (claim_signal() == 0 && setitimer(ITIMER_REAL, &timer, NULL) == 0) return 0;
@@ -107,25 +111,24 @@ int ft_watchdog_arm(lua_State *L, double seconds, lua_Hook hook, const char *who
     last_seconds = seconds;
     prepare_last_words(who, seconds + grace);
     ticking =
-        0; /* in another rhythm. Repeats: a signal that comes too early is followed by another */
-    timer =
-        (struct itimerval){.it_value = to_timeval(seconds), .it_interval = to_timeval(grace / 4)};
+        0; /* in another rhythm: in steps, as what is left of the time is not always the same */
+    timer.it_value = timer.it_interval = to_timeval(grace / 4);
   }
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   soft_end = after(now, seconds);
   hard_end = after(soft_end, grace);
   expired = 0;
-  armed = 1;
-  return tick();
+  return set_armed();
 }
 
 void ft_watchdog_disarm(void) {
   armed = 0;
+  atomic_signal_fence(memory_order_seq_cst);
 }
 
 void ft_watchdog_pause(void) {
-  armed = 0;
+  ft_watchdog_disarm();
   clock_gettime(CLOCK_MONOTONIC, &paused);
 }
 
@@ -136,8 +139,7 @@ void ft_watchdog_resume(void) {
       (double)(now.tv_sec - paused.tv_sec) + (double)(now.tv_nsec - paused.tv_nsec) / 1e9;
   soft_end = after(soft_end, pause);
   hard_end = after(hard_end, pause);
-  armed = 1;
-  tick();
+  set_armed();
 }
 
 int ft_watchdog_expired(void) {

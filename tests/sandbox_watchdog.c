@@ -1,6 +1,7 @@
 /* sandbox_watchdog NAME...: recipes that hang inside a C function end the process, in time, with
  * one line and status 3. Each runs in a child process, the last things of which are looked at. */
 #include <curl/curl.h>
+#include <lauxlib.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -59,9 +60,39 @@ static int check(char *name) {
   return !ok;
 }
 
+static void nothing(lua_State *L, lua_Debug *ar) {
+  (void)L;
+  (void)ar;
+}
+
+static void spin_until(double end) {
+  while (ft_now_s() < end) {
+  }
+}
+
+/* The timer stops in a pause that is long enough: it must not count from the beginning then. */
+static int check_pause(void) {
+  lua_State *L = luaL_newstate();
+  if (!L || ft_watchdog_arm(L, 1, nothing, "pause")) return 1;
+  spin_until(ft_now_s() + 0.9);
+  ft_watchdog_pause();
+  spin_until(ft_now_s() + 0.3);
+  int early = ft_watchdog_expired();
+  ft_watchdog_resume();
+  double start = ft_now_s();
+  while (!ft_watchdog_expired() && ft_now_s() < start + 2) {
+  }
+  double took = ft_now_s() - start;
+  ft_watchdog_disarm();
+  lua_close(L);
+  int ok = !early && took < 0.6;
+  printf("%s pause: expired %.2f s behind it\n", ok ? "ok" : "not ok", took);
+  return !ok;
+}
+
 int main(int argc, char **argv) {
   int failed = argc < 2;
   setvbuf(stdout, NULL, _IONBF, 0);
   for (int i = 1; i < argc; i++) failed |= check(argv[i]);
-  return failed;
+  return failed | check_pause();
 }
