@@ -374,6 +374,8 @@ t.test("a limit on the size of files is an error like a full disk, and leaves no
     t.eq(r.code, 2)
     t.has(r.err, "/dev/stdout")
     t.eq(fs.list(dir), before)
+    r = shell(dir, "$FTRUN prepare toy.lua --quiet -o /dev/stdout | wc -l")
+    t.eq(r.out:match "%d+", "40")
   end)
 end)
 

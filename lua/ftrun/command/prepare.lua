@@ -36,7 +36,7 @@ end
 function command.main(args)
   if args.output == "-" then
     err.raise("usage", "--output names a file", {
-      advice = "/dev/stdout is one too: what is told about it goes to stderr." })
+      advice = "For a pipe say --quiet --output /dev/stdout: then nothing else is written there." })
   end
   if args.json or args.quiet then progress.disable() end
   local loaded = recipe.load(args.recipe, { set = args.set, limit = args.limit })

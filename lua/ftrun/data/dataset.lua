@@ -36,7 +36,11 @@ local function file_names(d)
   return d.paths and table.concat(d.paths, ", ") or d.path or d.train or "the file"
 end
 
-local function no_rows(recipe)
+local function no_rows(recipe, after)
+  if after then
+    err.raise("data", ("no row stands behind the one with the key %s: there is nothing new"):format(words.show(after)),
+      { where = recipe:where "dataset", code = "no_rows" })
+  end
   local kind = recipe.dataset.kind
   local field = ({ postgres = "query", files = "train" })[kind] or recipe.dataset.path and "path" or "paths"
   err.raise("data", kind == "postgres" and "the query returned no rows"
@@ -46,7 +50,7 @@ local function no_rows(recipe)
   })
 end
 
-local function check_whole(self, recipe)
+local function check_whole(self, recipe, after)
   if self.bad > 0 then
     local list = self.faults
     if self.bad > #list then
@@ -59,7 +63,7 @@ local function check_whole(self, recipe)
     end
     err.raise("data", ("%s in %s"):format(count(self.bad, "error"), count(self.rows, "row")), { list = list })
   end
-  if self.rows == 0 then no_rows(recipe) end
+  if self.rows == 0 then no_rows(recipe, after) end
   local columns = {}
   for name in pairs(self.columns) do columns[#columns + 1] = name end
   table.sort(columns)
@@ -202,7 +206,7 @@ function M.export(recipe, output, options)
   local writer <close> = splits.writer(output)
   pass:read(recipe, "train", { limit = options.limit or recipe.limit, after = options.after,
     on_progress = options.on_progress }, function(json) writer.add(json) end)
-  check_whole(pass, recipe)
+  check_whole(pass, recipe, options.after)
   local made = file(output, writer.commit())
   return result(pass, { bytes = made.bytes, path = output, sha256 = made.sha256,
     tally = pass.tokens and pass.tokens:finish() })
