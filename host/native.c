@@ -59,6 +59,8 @@ static const char *errno_text(int errnum) {
     return "the quota of the disk is used up";
   case EFBIG:
     return "files of this size are not allowed here (ulimit -f shows the limit)";
+  case EOVERFLOW:
+    return "too large to be read";
   case EPIPE:
     return "its reader has closed it";
   default:

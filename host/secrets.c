@@ -199,7 +199,7 @@ static const char *lookup(void *context, const char *name, size_t len) {
   return get_any(copy);
 }
 
-/* Reads a whole file. 0, or an errno; EFBIG past the limit. */
+/* Reads a whole file. 0, or an errno; EOVERFLOW past the limit. */
 static int read_file(const char *path, struct ft_buf *out) {
   char chunk[4096];
   ssize_t n;
@@ -211,7 +211,7 @@ static int read_file(const char *path, struct ft_buf *out) {
     if (n < 0) {
       failed = errno;
     } else if (ft_buf_add(out, chunk, (size_t)n)) {
-      failed = EFBIG;
+      failed = EOVERFLOW;
     }
   }
   close(fd);
@@ -239,7 +239,7 @@ static void read_settings(struct ft_dotenv *r, const char *path, struct report *
       if (report->line == 0) report->line = r->first;
     } else { /* a bare name counts as an empty value */
       if (ft_dotenv_expand(r->value.data, r->value.len, lookup, NULL, &value))
-        report->failed = EFBIG;
+        report->failed = EOVERFLOW;
       else if (put(path, r->key.data, value.data ? value.data : ""))
         report->failed = ENOMEM;
     }
