@@ -26,6 +26,7 @@ enum {
   CONNECTION_MEMORY_BYTES = 64 * 1024,
   MAX_CONNECTIONS = 900,
   CROWD = MAX_CONNECTIONS * 3 / 4, /* from so many on, those that ask nothing have to go */
+  BODY_STEP_BYTES = 320 * 1024,    /* of a body, or its end, that must come within body_s */
 };
 
 static const double SWEEP_INTERVAL_S = 0.25, CROWDED_HEAD_S = 1;
@@ -49,6 +50,8 @@ struct server {
   struct silent *connections;
   int connection_count;
   double head_s, idle_s, first_until_s; /* of all until_s none is earlier */
+  double body_s;
+  char *late_body; /* of the 408; may be NULL */
   struct ft_request *queue, **queue_tail;
   struct ft_task *dispatcher;
   struct ft_body_limits limits;
@@ -94,10 +97,12 @@ static bool has_left(int fd) {
  *
  * It also asks its epoll for edges, and misses the end of a stream that came together with the last
  * bytes: a client that died while sending would keep its spooled file until the idle timeout. Shut
- * down here, the socket makes the edge that MHD notices. */
-static void sweep(struct server *s) {
+ * down here, the socket makes the edge that MHD notices.
+ *
+ * False: it was done a moment ago. */
+static bool sweep(struct server *s) {
   double now = ft_now_s();
-  if (now < s->next_sweep_s) return;
+  if (now < s->next_sweep_s) return false;
   s->next_sweep_s = now + SWEEP_INTERVAL_S;
   for (struct ft_request *r = s->requests; r; r = r->next) {
     char byte;
@@ -111,6 +116,36 @@ static void sweep(struct server *s) {
       continue;
     }
     if (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) shutdown(fd, SHUT_RDWR);
+  }
+  return true;
+}
+
+/* A body that comes too slowly. MHD takes no answer before the whole request is there, and has sent
+ * nothing yet: so we write it to the socket ourselves, and end the connection. */
+static void end_late(const struct server *s, const struct ft_request *r, int fd) {
+  struct ft_buf answer;
+  const char *body = s->late_body ? s->late_body : "";
+  ft_log(FT_LOG_INFO, "http server: %s %s: its body came too slowly", r->method, r->path);
+  ft_buf_init(&answer, 64 * 1024);
+  if (!ft_buf_addf(&answer,
+                   "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n"
+                   "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+                   strlen(body), body))
+    (void)!send(fd, answer.data, answer.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+  ft_buf_free(&answer);
+  shutdown(fd, SHUT_RDWR);
+}
+
+/* Called when MHD has read what was there: where bytes still lie ready it is we who are slow. */
+static void sweep_late(struct server *s) {
+  double now = ft_now_s();
+  for (struct ft_request *r = s->requests; r; r = r->next) {
+    char byte;
+    if (r->dispatched || now < r->until_s) continue;
+    int fd = MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    if (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0) continue;
+    r->until_s = INFINITY;
+    end_late(s, r, fd);
   }
 }
 
@@ -170,9 +205,10 @@ static struct silent *silent_of(struct MHD_Connection *c) {
 static void on_ready(struct ft_wait *w, short revents) {
   struct server *s = (struct server *)w;
   (void)revents;
-  sweep(s);
+  bool swept = sweep(s);
   end_silent(s);
   MHD_run(s->daemon);
+  if (swept) sweep_late(s);
   arm(s);
 }
 
@@ -184,11 +220,17 @@ static void kick(void *user) {
   ft_wait_start(s->loop, &s->wait);
 }
 
+/* The next step of its body must have come by then. */
+static void expect_body(const struct server *s, struct ft_request *r) {
+  r->until_s = s->body_s > 0 ? ft_now_s() + s->body_s : INFINITY;
+}
+
 static struct ft_request *add_request(struct server *s, struct MHD_Connection *c) {
   struct ft_request *r = ft_request_new(c, &s->limits);
   if (!r) return NULL;
   r->on_resume = kick;
   r->server = s;
+  expect_body(s, r);
   r->next = s->requests;
   r->link = &s->requests;
   if (r->next) r->next->link = &r->next;
@@ -207,20 +249,25 @@ static enum MHD_Result on_access(void *user, struct MHD_Connection *c, const cha
     if (!r) return MHD_NO;
     struct silent *connection = silent_of(c);
     if (connection) connection->until_s = INFINITY;
+    r->method = method;
+    r->path = url;
     if (!ft_request_hopeless(r)) return MHD_YES;
   }
   if (r->cut) return MHD_NO;
   if (r->response) return MHD_queue_response(c, r->status, r->response);
   if (*len) {
     bool go_on = ft_body_feed(&r->body, data, *len);
+    r->step_bytes += *len;
+    if (r->step_bytes >= BODY_STEP_BYTES) {
+      r->step_bytes %= BODY_STEP_BYTES;
+      expect_body(s, r);
+    }
     *len = 0;
     return go_on ? MHD_YES : MHD_NO;
   }
   if (!r->dispatched) {
     r->dispatched = true;
     ft_body_end(&r->body);
-    r->method = method;
-    r->path = url;
     enqueue(s, r);
   }
   ft_request_suspend(r);
@@ -340,7 +387,8 @@ static int server_close(lua_State *L) {
   }
   s->queue_tail = &s->queue;
   free(s->spool);
-  s->spool = NULL;
+  free(s->late_body);
+  s->spool = s->late_body = NULL;
   return 0;
 }
 
@@ -414,17 +462,19 @@ static double option_in(lua_State *L, const char *key, double dflt, double low, 
 }
 
 static int server_listen(lua_State *L) {
-  static const char *const keys[] = {
-      "host",         "any",          "port",      "handler", "spool",
-      "memory_bytes", "upload_bytes", "timeout_s", "head_s",  NULL};
+  static const char *const keys[] = {"host",   "any",          "port",         "handler",
+                                     "spool",  "memory_bytes", "upload_bytes", "timeout_s",
+                                     "head_s", "body_s",       "late_body",    NULL};
   ft_check_keys(L, 1, keys);
   lua_settop(L, 1);
   const char *host = ft_opt_string(L, 1, "host", "127.0.0.1", NULL);
   const char *spool = ft_opt_string(L, 1, "spool", NULL, NULL);
+  const char *late_body = ft_opt_string(L, 1, "late_body", NULL, NULL);
   bool any = ft_opt_boolean(L, 1, "any", false);
   int port = (int)option_in(L, "port", 0, 0, 65535);
   unsigned timeout_s = (unsigned)ceil(option_in(L, "timeout_s", 120, 0, 1e6));
   double head_s = option_in(L, "head_s", 10, 0, 1e6);
+  double body_s = option_in(L, "body_s", 20, 0, 1e6);
   size_t memory_bytes = (size_t)option_in(L, "memory_bytes", 64 << 20, 0, 1e15);
   uint64_t upload_bytes = (uint64_t)option_in(L, "upload_bytes", 512 << 20, 0, 1e15);
   luaL_argcheck(L, lua_getfield(L, 1, "handler") == LUA_TFUNCTION, 1,
@@ -434,13 +484,16 @@ static int server_listen(lua_State *L) {
   *s = (struct server){.loop = ft_loop_of(L),
                        .queue_tail = &s->queue,
                        .head_s = head_s,
+                       .body_s = body_s,
                        .idle_s = timeout_s,
                        .first_until_s = INFINITY};
   luaL_setmetatable(L, SERVER);
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, 3, 1);
   s->spool = spool ? strdup(spool) : NULL;
-  if (spool && !s->spool) return luaL_error(L, "not enough memory");
+  s->late_body = late_body ? strdup(late_body) : NULL;
+  if ((spool && !s->spool) || (late_body && !s->late_body))
+    return luaL_error(L, "not enough memory");
   s->limits = (struct ft_body_limits){s->spool, memory_bytes, upload_bytes};
   int fd = open_socket(L, host, port, any);
   if (fd < 0) return 3;

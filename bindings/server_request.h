@@ -20,6 +20,9 @@ struct ft_request {
   bool started; /* a task has been made for it; it may have ended */
   bool cut;     /* end the connection without an answer */
 
+  size_t step_bytes; /* of the body, since until_s was set */
+  double until_s;    /* by then the body's next step must have come */
+
   struct ft_buf out; /* of an answer in chunks: what MHD has not taken yet */
   bool streaming, out_end, out_broken;
   bool draining; /* the task waits until out is empty */

@@ -206,6 +206,42 @@ t.test("a connection that never ends its request's head is ended; one that waits
   t.eq(assert(request("GET", s.url)).status, 200)
 end)
 
+t.test("a body that comes too slowly is answered with 408; one that comes at a fair pace is waited for", function()
+  local dir <close> = t.folder()
+  local seen = {}
+  local s <close> = serve(function(r) seen[r.path] = #(r.body or ""); return { status = 200 } end,
+    { body_s = 1.5, late_body = '{"late":true}', spool = dir.path })
+  local port = s.url:match ":(%d+)"
+  -- two that drip, one of them a form; one that takes longer in all, but sends 320 KiB in each quarter of the time
+  os.execute(([[bash -c '
+    post() {
+      printf "POST /%%s HTTP/1.1\r\nHost: x\r\nContent-Type: %%s\r\nContent-Length: %%s\r\n\r\n" $1 $2 $3
+    }
+    exec 3<>/dev/tcp/127.0.0.1/%s 4<>/dev/tcp/127.0.0.1/%s 5<>/dev/tcp/127.0.0.1/%s
+    (post drip text/plain 1000; while printf X; do sleep 0.05; done) >&3 2>/dev/null &
+    (post form "multipart/form-data;boundary=x" 1000
+      printf -- "--x\r\nContent-Disposition: form-data; name=f; filename=f\r\n\r\n"
+      while printf X; do sleep 0.05; done) >&4 2>/dev/null &
+    (post steady text/plain $((5 * 327680))
+      for i in 1 2 3 4 5; do head -c 327680 /dev/zero; sleep 0.4; done) >&5 2>/dev/null &
+    cat <&3 >%s/drip; cat <&4 >%s/form; head -n 1 <&5 >%s/steady; echo end >%s/out' 2>/dev/null &]])
+    :format(port, port, port, dir.path, dir.path, dir.path, dir.path))
+  local deadline = time.monotonic() + 10
+  while fs.read(dir.path .. "/out") ~= "end\n" do
+    t.ok(time.monotonic() < deadline, fs.read(dir.path .. "/drip"))
+    time.sleep(0.02)
+  end
+  for _, name in ipairs { "drip", "form" } do
+    local head, body = fs.read(dir.path .. "/" .. name):match "^(.-)\r\n\r\n(.*)$"
+    t.has(head, "HTTP/1.1 408 ")
+    t.has(head, "Connection: close")
+    t.eq(body, '{"late":true}')
+  end
+  t.has(fs.read(dir.path .. "/steady"), " 200 ")
+  t.eq(seen, { ["/steady"] = 5 * 327680 })
+  t.eq(fs.list(dir.path), { "drip", "form", "out", "steady" }) -- nothing of the form's file
+end)
+
 t.test("a file is sent as an answer; a missing one is a 500", function()
   local dir <close> = t.folder()
   assert(fs.write(dir.path .. "/f", ("z"):rep(1000000)))

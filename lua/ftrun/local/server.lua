@@ -127,12 +127,15 @@ end
 local PLACE = "The local provider keeps its files and jobs there: make room and the folder writable, or name another "
   .. "one with FTRUN_DIR."
 
+local LATE = answer.error { status = 408, error = { type = answer.type_of(408), code = "request_timeout",
+  message = "The request body came too slowly; expected are at least 320 KiB, or its end, in every 20 seconds." } }.body
+
 local function listen(options, handle)
   local port = options.port or 0
   local made, why, reason = fs.mkdir(options.dir .. "/spool")
   if not made then err.raise("system", why, { code = reason, advice = PLACE }) end
   local listener, message, code = server.listen { host = options.host, port = port, handler = handle,
-                                                  spool = options.dir .. "/spool" }
+                                                  spool = options.dir .. "/spool", late_body = LATE }
   if listener then return listener end
   if code ~= "in_use" then err.raise("system", message, { code = code }) end
   err.raise("busy", message, { code = code, advice = "choose another port, or 0 for a free one" })

@@ -43,6 +43,9 @@ local server = {}
 ---@field timeout_s number?      idle connection, default 120
 ---@field head_s number?         longest time from connecting to the end of the request's head, default 10. From 675
 ---                              connections on, one that asks nothing is ended after a second
+---@field body_s number?         longest time for 320 KiB of a body, or its end, default 20; one that comes more slowly is
+---                              answered with 408, and its connection ends. 0: no limit
+---@field late_body string?      body of that answer, JSON
 
 --- A handler that raises makes a 500 answer and a line in the log. One whose client went away is cancelled where it
 --- waits, within a quarter of a second; a client that will send no more (a half-closed connection) counts as gone.
