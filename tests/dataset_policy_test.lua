@@ -170,23 +170,29 @@ t.test("all bad rows are told together, each with its key", function()
   list[9] = '{"id":"r9","q":"x","a":"{}}"}'
   local got, e = faults("data", prepare, dir, project(dir, list))
   t.eq(e.message, "4 errors in 12 rows")
-  t.eq(#got, 4)
+  t.eq(#got, 3)
   t.has(got[1], "row id=r3: messages[1].content: broken JSON in the answer: not JSON (byte 9 of the text); ")
   t.has(got[2], "row id=r5: messages[1].content: the answer is empty; ")
   t.has(got[3], "rows.jsonl:6: ")
-  t.has(got[4], "row id=r9: ")
+  t.has(tostring(e.list[1]), "(2 times)\n  row id=r9: messages[1].content: broken JSON")
   t.eq({ e.list[1].code, e.list[2].code }, { "label_json", "empty_answer" })
   t.eq(fs.list(dir.path .. "/run"), {}, "nothing half made is left")
 end)
 
-t.test("of very many bad rows the first twenty are shown", function()
+t.test("what is wrong with very many rows is told once, with the first places; of kinds the first twenty", function()
   local dir <close> = t.folder()
   local list = {}
   for i = 1, 300 do list[i] = ('{"id":"%d","q":"x","a":"{"}'):format(i) end
   local got, e = faults("data", prepare, dir, project(dir, list))
   t.eq(e.message, "300 errors in 300 rows")
-  t.eq(#got, 21)
-  t.eq(got[21], "and 280 more errors")
+  t.eq(#got, 1)
+  t.has(got[1], "row id=1: messages[1].content: broken JSON in the answer: ")
+  t.has(tostring(e.list[1]), " (300 times)\n  also rows id=2, id=3, id=4, id=5 and 295 more")
+  local pass = require("ftrun.data.pass").new()
+  for i = 1, 23 do for _ = 1, 2 do pass:fault("rows.jsonl:" .. i, "kind " .. i .. "; mend it") end end
+  local told = pass:errors()
+  t.eq({ #told, tostring(told[1]), tostring(told[21]) },
+    { 21, "rows.jsonl:1: kind 1; mend it (2 times)\n  also line 1", "and 6 more errors" })
 end)
 
 t.test("an error in example stops at once and names the line and the row", function()

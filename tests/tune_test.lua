@@ -116,6 +116,23 @@ t.test("tune --method asks for preferences or reinforcement; a provider without 
   end)
 end)
 
+t.test("tune tells wrong rows by kind, with paths as they are typed, and its recipe names no folder", function()
+  local folder <close> = t.folder()
+  local lines = {}
+  for i = 1, 12 do lines[i] = i % 2 == 0 and '{"messages":[],}' or '{"messages":[{"role":"user","content":"a"}]}' end
+  assert(fs.mkdir(folder.path .. "/data"))
+  assert(fs.write(folder.path .. "/data/rows.jsonl", table.concat(lines, "\n") .. "\n"))
+  local r = ftrun(folder.path, {}, "tune", "-t", "data/rows.jsonl", "--local", "--quiet")
+  t.eq(r.code, 4, r.err)
+  t.eq(r.err, "ftrun: data/rows.jsonl:1: messages: there is no answer of the assistant to learn from; add it as the "
+    .. "last message (6 times)\n  also lines 3, 5, 7, 9 and 1 more\nftrun: data/rows.jsonl:2: not JSON: expected a key in "
+    .. "double quotes; write one whole JSON object on the line (6 times)\n  also lines 4, 6, 8, 10 and 1 more\n"
+    .. "  Lines that are no examples yet need a recipe that makes them: ftrun init writes one to change.\n")
+  local made = folder.path .. "/.ftrun/tune/" .. fs.list(folder.path .. "/.ftrun/tune")[1]
+  t.ok(not fs.read(made):find(folder.path, 1, true))
+  t.has(fs.read(made), 'train = "rows.jsonl"')
+end)
+
 t.test("tune on the local provider needs neither --upload nor --monitor", function()
   with_provider(function(dir)
     local r = ftrun(dir, {}, "tune", "--local", "--training-file", "train.jsonl", "--n-epochs", "1", "--json")

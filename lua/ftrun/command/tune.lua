@@ -69,12 +69,14 @@ local function grader_of(path)
   return ("ft.%s %s"):format(kind, literal(value, "  "))
 end
 
---- The recipe's text: a pure function of the options.
+--- The recipe's text: a pure function of the options. It names files without their folders, which are this machine's
+--- own and go along as settings.
 ---@param o { train: string, validation: string?, base_model: string, suffix: string?, n_epochs: integer?,
 ---  batch_size: integer?, learning_rate: number?, method: string?, beta: number?, grader: string? }  grader: Lua text
 ---@return string
 function command.recipe(o)
-  local lines = { "return ft.recipe {" }
+  local lines = { "-- Made by ftrun tune. Its files lie beside it, or where --set dataset.train=PATH says.",
+    "return ft.recipe {" }
   local function add(form, value)
     if value ~= nil then lines[#lines + 1] = form:format(value) end
   end
@@ -83,8 +85,8 @@ function command.recipe(o)
   add("  suffix = %q,", o.suffix)
   add("  method = %q,", o.method ~= "supervised" and o.method or nil)
   add("  grader = %s,", o.grader)
-  add("  dataset = ft.files {\n    train = %q,", o.train)
-  add("    validation = %q,", o.validation)
+  add("  dataset = ft.files {\n    train = %q,", o.train:match "[^/]*$")
+  add("    validation = %q,", o.validation and o.validation:match "[^/]*$")
   add("  },\n  hyperparameters = {%s", "")
   add("    n_epochs = %d,", o.n_epochs)
   add("    batch_size = %d,", o.batch_size)
@@ -104,7 +106,8 @@ function command.main(args, state)
     suffix = args.suffix, n_epochs = args.n_epochs, batch_size = args.batch_size, learning_rate = args.learning_rate,
     method = args.method, beta = args.beta, grader = grader_of(args.grader) }
   local folder = runs.root() .. "/tune"
-  local path = ("%s/%s-%s.lua"):format(folder, name_of(files.train), digest.sha256(text):sub(1, 8))
+  local path = ("%s/%s-%s.lua"):format(folder, name_of(files.train),
+    digest.sha256(table.concat({ text, files.train, files.validation }, "\n")):sub(1, 8))
   err.check("system", fs.mkdir(folder))
   err.check("system", fs.write(path, text))
   -- a recipe may read only below its own folder; what the command line names is the user's own word

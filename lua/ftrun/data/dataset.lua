@@ -52,14 +52,12 @@ end
 
 local function check_whole(self, recipe, after)
   if self.bad > 0 then
-    local list = self.faults
-    if self.bad > #list then
-      list[#list + 1] = err.new("data", ("and %s"):format(count(self.bad - #list, "more error")))
-    end
+    local list = self:errors()
     if not recipe.dataset.example and self.bad_rows == self.rows then
-      list[#list].advice = recipe.dataset.kind == "jsonl"
+      local last = list[#list]
+      last.advice = (last.advice and last.advice .. "\n" or "") .. (recipe.dataset.kind == "jsonl"
         and "Lines that are no examples yet need `example = function(row) ... end` in ft.jsonl."
-        or "Lines that are no examples yet need a recipe that makes them: ftrun init writes one to change."
+        or "Lines that are no examples yet need a recipe that makes them: ftrun init writes one to change.")
     end
     err.raise("data", ("%s in %s"):format(count(self.bad, "error"), count(self.rows, "row")), { list = list })
   end

@@ -10,8 +10,8 @@ local splits = require "ftrun.data.split"
 local time = require "ft.time"
 local words = require "ftrun.recipe.words"
 
-local SHOWN = 20       -- faults that are shown
-local FIRST = 5        -- keys that are remembered with a reason
+local SHOWN = 20       -- kinds of faults that are shown
+local FIRST = 5        -- keys that are remembered with a reason, or a kind of faults
 local REASONS = 50     -- different reasons; the others are counted together
 local REASON_BYTES = 200
 local TURN = 200       -- rows between two turns of the loop, or
@@ -24,7 +24,7 @@ local PAUSE = 200           -- Lua's own, for everything else
 ---@field written integer    examples that were handed on
 ---@field bad integer        errors
 ---@field bad_rows integer   examples with errors
----@field faults table[]     the first of them
+---@field faults table[]     their kinds: { code, count, first = { { label, message } ... } }
 ---@field columns table<string, true>  of all rows
 ---@field findings ftrun.Findings      warnings and notes on examples that are good enough
 local Pass = {}
@@ -37,17 +37,67 @@ local M = {}
 function M.new(options)
   options = options or {}
   return setmetatable({ hash = options.hash and digest.stream(), tokens = options.tokens, rows = 0, written = 0,
-    seen = dataset.seen(), faults = {}, bad = 0, bad_rows = 0, reasons = {}, columns = {}, findings = findings.new(),
+    seen = dataset.seen(), faults = {}, kinds = {}, bad = 0, bad_rows = 0, reasons = {}, columns = {}, findings = findings.new(),
     duplicates = { count = 0, first = {} } }, Pass)
 end
 
 function Pass:fault(label, message, code)
   self.bad = self.bad + 1
-  if #self.faults < SHOWN then
-    local place = label:match("^[^=]+:%d+$")
-    self.faults[#self.faults + 1] = err.new("data", place and message or ("row %s: %s"):format(label, message),
-      { where = place, code = code })
+  local kind = code or message:match "^[^:;]*"
+  local group = self.kinds[kind]
+  if not group then
+    if #self.faults == SHOWN then return end
+    group = { code = code, count = 0, first = {} }
+    self.kinds[kind] = group
+    self.faults[#self.faults + 1] = group
   end
+  group.count = group.count + 1
+  if #group.first < FIRST then table.insert(group.first, { label = label, message = message }) end
+end
+
+-- "acts.jsonl:17" is a place; any other label is a row's key
+local function place_of(label) return label:match "^[^=]+:%d+$" end
+
+-- The other places of a kind of faults, as validate tells them: those with the same message in one line.
+local function others(group)
+  local first, same, lines = group.first[1], {}, {}
+  local file = place_of(first.label) and first.label:match "^(.*):"
+  for i = 2, #group.first do
+    local f = group.first[i]
+    local number = file and f.label:sub(1, #file + 1) == file .. ":" and f.label:match "%d+$"
+    if f.message == first.message then
+      same[#same + 1] = number or f.label
+    else
+      lines[#lines + 1] = ("%s: %s"):format(number and "line " .. number or place_of(f.label) or "row " .. f.label,
+        (f.message:gsub("; .*", "")))
+    end
+  end
+  if #same > 0 then
+    local word = not file and "row" or same[1]:find "%D" and "" or "line"
+    table.insert(lines, 1, ("also %s%s %s"):format(word, #same > 1 and word ~= "" and "s" or "",
+      table.concat(same, ", ")))
+  end
+  local more = group.count - #group.first
+  if more > 0 then lines[#lines] = ("%s and %d more"):format(lines[#lines], more) end
+  return table.concat(lines, "\n")
+end
+
+--- What is wrong with the rows, an error for each kind of fault with its first places.
+---@return ftrun.Error[]
+function Pass:errors()
+  local list, left = {}, self.bad
+  for i, group in ipairs(self.faults) do
+    local first = group.first[1]
+    local place = place_of(first.label)
+    local times = group.count > 1 and (" (%d times)"):format(group.count) or ""
+    list[i] = err.new("data", (place and "" or ("row %s: "):format(first.label)) .. first.message .. times,
+      { where = place, code = group.code, advice = group.count > 1 and others(group) or nil })
+    left = left - group.count
+  end
+  if left > 0 then
+    list[#list + 1] = err.new("data", ("and %s"):format(left == 1 and "1 more error" or left .. " more errors"))
+  end
+  return list
 end
 
 -- Warnings stop nothing; they are told at the end.

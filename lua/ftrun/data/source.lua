@@ -161,6 +161,12 @@ local function resolve(recipe, path)
 end
 M.resolve = resolve
 
+-- A path of this machine as it is typed in the current folder; others as they stand.
+local function shown(path)
+  local here = path:sub(1, 1) == "/" and (fs.realpath "." or ""):gsub("/$", "") .. "/"
+  return here and path:sub(1, #here) == here and path:sub(#here + 1) or path
+end
+
 -- A recipe is other people's code, and what it reads may go to a provider: it reaches only what lies below its own
 -- folder or below the folder where ftrun was started, and nothing hidden. A path from --set is the user's own word.
 local function check_reach(recipe, path, field)
@@ -175,8 +181,9 @@ end
 
 -- Lines of several files, without blank ones: next() -> line, "acts.jsonl:17"
 local function lines(recipe, paths, field)
-  local self, current, before = { total = 0 }, 0, 0
-  for _, path in ipairs(paths) do
+  local self, current, before, names = { total = 0 }, 0, 0, {}
+  for i, path in ipairs(paths) do
+    names[i] = shown(path)
     check_reach(recipe, path, field)
     local info, message, code = fs.stat(resolve(recipe, path))
     if not info then
@@ -210,13 +217,13 @@ local function lines(recipe, paths, field)
       local line, number, code = self.reader:next()
       if line == nil then
         if code then
-          err.raise("data", tostring(number), { code = code, where = paths[current] })
+          err.raise("data", tostring(number), { code = code, where = names[current] })
         end
         before = before + (self.reader:position())
         self.close()
       elseif line:find("%S") then
         if number == 1 then line = line:gsub("^\xEF\xBB\xBF", "") end
-        return line, ("%s:%d"):format(paths[current], number)
+        return line, ("%s:%d"):format(names[current], number)
       end
     end
   end
@@ -262,8 +269,9 @@ function M.describe(recipe)
     if type(url) == "string" then return "PostgreSQL" end
     return "PostgreSQL " .. (secrets.describe(url.env) or url.env)
   end
-  if d.kind == "jsonl" then return d.path or table.concat(d.paths, ", ") end
-  return d.train .. (d.validation and ", " .. d.validation or "")
+  local names = {}
+  for _, path in ipairs(d.paths or { d.path or d.train, d.validation }) do names[#names + 1] = shown(path) end
+  return table.concat(names, ", ")
 end
 
 return M
