@@ -461,3 +461,23 @@ t.test("a cancelled run says why, and claims no epochs that it did not train", f
   f.result = { state = "succeeded", usage = { usd = 9 }, trained_by = "run-1" }
   t.has(table.concat(brief.lines(f), "\n"), "$9.00, paid by run-1")
 end)
+
+t.test("a run without a model says so, shows first what the provider said last, and claims no training", function()
+  local dir <close> = t.folder()
+  write(dir.path, "journal.jsonl", { phase = "plan", data = { provider = "local", base_model = "gpt-x",
+    request = { hyperparameters = { n_epochs = "auto" } }, data = { rows = 3 },
+    cost = { usd = { min = 1, likely = 1, max = 1 } } } },
+    { phase = "watch", data = { state = "failed", error = { message = "bad rows" }, model = nil,
+      hyperparameters = { n_epochs = "auto" } } })
+  local said = {}
+  for i = 1, 20 do said[i] = { type = "message", level = "info", message = "message " .. i, created_at = i } end
+  write(dir.path, "events.jsonl", table.unpack(said))
+  local page = report.html(facts.read(dir.path))
+  t.has(page, "<dt>Model</dt><dd>none</dd>")
+  t.ok(not page:find("Trained by", 1, true))
+  t.has(page, '<code>n_epochs</code></th><td class="n">auto</td><td class="n">–</td>')
+  t.has(page, "that much may be billed")
+  t.ok(page:find("message 20", 1, true) < page:find("8 before them", 1, true))
+  t.ok(page:find("message 9<", 1, true) < page:find("message 8<", 1, true), "older ones are folded away")
+  t.ok(page:find("<h2>Events", 1, true) < page:find("<h2>Data", 1, true))
+end)

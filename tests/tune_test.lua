@@ -124,9 +124,10 @@ t.test("tune tells wrong rows by kind, with paths as they are typed, and its rec
   assert(fs.write(folder.path .. "/data/rows.jsonl", table.concat(lines, "\n") .. "\n"))
   local r = ftrun(folder.path, {}, "tune", "-t", "data/rows.jsonl", "--local", "--quiet")
   t.eq(r.code, 4, r.err)
-  t.eq(r.err, "ftrun: data/rows.jsonl:1: messages: there is no answer of the assistant to learn from; add it as the "
-    .. "last message (6 times)\n  also lines 3, 5, 7, 9 and 1 more\nftrun: data/rows.jsonl:2: not JSON: expected a key in "
-    .. "double quotes; write one whole JSON object on the line (6 times)\n  also lines 4, 6, 8, 10 and 1 more\n"
+  t.eq(r.err, "ftrun: data/rows.jsonl:1: messages: there is no answer of the assistant to learn from; "
+    .. "add it as the last message (6 times)\n  also lines 3, 5, 7, 9 and 1 more\n"
+    .. "ftrun: data/rows.jsonl:2: not JSON: expected a key in double quotes; "
+    .. "write one whole JSON object on the line (6 times)\n  also lines 4, 6, 8, 10 and 1 more\n"
     .. "  Lines that are no examples yet need a recipe that makes them: ftrun init writes one to change.\n")
   local made = folder.path .. "/.ftrun/tune/" .. fs.list(folder.path .. "/.ftrun/tune")[1]
   t.ok(not fs.read(made):find(folder.path, 1, true))

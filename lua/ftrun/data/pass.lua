@@ -37,7 +37,8 @@ local M = {}
 function M.new(options)
   options = options or {}
   return setmetatable({ hash = options.hash and digest.stream(), tokens = options.tokens, rows = 0, written = 0,
-    seen = dataset.seen(), faults = {}, kinds = {}, bad = 0, bad_rows = 0, reasons = {}, columns = {}, findings = findings.new(),
+    seen = dataset.seen(), faults = {}, kinds = {}, bad = 0, bad_rows = 0, reasons = {}, columns = {},
+    findings = findings.new(),
     duplicates = { count = 0, first = {} } }, Pass)
 end
 

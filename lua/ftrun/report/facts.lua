@@ -102,6 +102,13 @@ function M.state(f)
   return f.result and f.result.state or f.job and f.job.state or f.run.state or "unknown"
 end
 
+--- Whether no model came of the job.
+---@param f ftrun.Report.Facts
+function M.ended_badly(f)
+  local state = M.state(f)
+  return state == "failed" or state == "cancelled"
+end
+
 --- One metric as points { step, value }.
 ---@param f ftrun.Report.Facts
 ---@param name string

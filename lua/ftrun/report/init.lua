@@ -28,6 +28,13 @@ local function moment(at)
   return h.time { datetime = at, (at:gsub("T", " "):gsub("Z$", " UTC")) }
 end
 
+-- What the local learner was to the run.
+local function learner(f, base)
+  return h.p { class = "notice mild", facts.ended_badly(f)
+    and "Asked of ftrun's local learner, a small model of its own; no model came of it. It is not "
+    or "Trained by ftrun's local learner, a small model of its own. It is not ", base or "the base model", "." }
+end
+
 local function headline(f)
   local state, name, run, job = facts.state(f), facts.name(f), f.run, f.job or {}
   local mark = MARK[state] or { "", false }
@@ -45,9 +52,9 @@ local function headline(f)
     scores.sentence(f.evaluation) and h.p(scores.sentence(f.evaluation)),
     type(wrong) == "table" and h.p { class = "notice", wrong.message or wrong.code or "the job has failed" },
     f.cancelled and state == "cancelled" and h.p { class = "notice", "The recipe cancelled it: ", f.cancelled },
-    provider == "local" and h.p { class = "notice mild",
-      "Trained by ftrun's local learner, a small model of its own. It is not ", base or "the base model", "." },
-    sections.list({ { "Model", model and h.span { class = "hash", model } }, { "Base model", base },
+    provider == "local" and learner(f, base),
+    sections.list({ { "Model", model and h.span { class = "hash", model } or facts.ended_badly(f) and "none" },
+      { "Base model", base },
       { "Provider", provider and { provider, f.plan and f.plan.endpoint and { " at ", f.plan.endpoint } } },
       { "Run", run.id and h.span { class = "hash", run.id } },
       { "Job", (job.id or run.job) and h.span { class = "hash", job.id or run.job } },
@@ -72,6 +79,8 @@ local function lock(f)
     h.details { class = "paper", h.summary "lock.json", h.pre(text) } }
 end
 
+local NEWEST = 12 -- messages of a job that failed that nobody has to unfold
+
 local function events(f)
   if #f.events == 0 then return nil end
   local items = {}
@@ -79,20 +88,28 @@ local function events(f)
     local level = e.level ~= "info" and e.level
     items[i] = h.li { moment(e.created_at) or h.span "", h.span { level and h.b(level .. ": "), e.message or "" } }
   end
-  return h.section { h.h2 "Events", h.details { h.summary(("%d messages of the provider"):format(#items)),
-    f.older > 0 and h.p { class = "soft", ("%d older ones are in events.jsonl."):format(f.older) },
-    h.ol { class = "events", items } } }
+  local older = f.older > 0 and h.p { class = "soft", ("%d older ones are in events.jsonl."):format(f.older) }
+  local function list(first, last) return h.ol { class = "events", { table.unpack(items, first, last) } } end
+  if not facts.ended_badly(f) then
+    return h.section { class = "screen", h.h2 "Events",
+      h.details { h.summary(("%d messages of the provider"):format(#items)), older, list(1, #items) } }
+  end
+  local first = math.max(1, #items - NEWEST + 1) -- they say why
+  return h.section { h.h2 "Events", h.p { class = "soft", first > 1 and "The newest messages of the provider."
+    or "The messages of the provider." }, list(first, #items),
+    first > 1 and h.details { h.summary(("%d before them"):format(first - 1)), older, list(1, first - 1) } }
 end
+
+local PARTS = { scores.section, examples.section, curves.section, sections.money, sections.data, sections.settings,
+  lock }
 
 --- The page of one run.
 ---@param f ftrun.Report.Facts
 ---@return string
 function M.html(f)
   local body = {}
-  for i, part in ipairs { scores.section, examples.section, curves.section, sections.money, sections.data,
-    sections.settings, lock, events } do
-    body[i] = part(f) or false
-  end
+  for i, part in ipairs(PARTS) do body[i] = part(f) or false end
+  table.insert(body, facts.ended_badly(f) and 1 or #body + 1, events(f) or false)
   return M.page(facts.name(f) .. ": " .. facts.state(f), { headline(f), h.main(body) })
 end
 

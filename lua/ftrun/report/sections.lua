@@ -60,6 +60,8 @@ function M.money(f)
     c.free and h.p { class = "soft", "The local provider takes no money, and counts words of its own." }
       or price and h.p { class = "soft", ("At %s per million tokens trained: %s."):format(
         amounts.usd(price.usd_per_million), budget.origin(price)) },
+    facts.ended_badly(f) and not used.trained_tokens and not c.free and h.p { class = "soft",
+      "The provider has not said what it trained until it ended; that much may be billed." },
     f.result and f.result.trained_by and h.p { class = "soft",
       "Another run trained this, and paid for it: " .. tostring(f.result.trained_by) },
     f.plan and f.plan.budget and h.p { class = "soft", "The recipe's budget: " .. amounts.usd(f.plan.budget.max_usd) } }
@@ -92,7 +94,8 @@ local function distribution(f)
   local most, rows = 1, {}
   for _, bin in ipairs(bins) do most = math.max(most, bin.count) end
   for i, bin in ipairs(bins) do
-    rows[i] = h.tr { h.th { scope = "row", class = "n", amounts.number(bin.from) .. "–" .. amounts.number(bin.to) },
+    rows[i] = h.tr { h.th { scope = "row", class = "n",
+        amounts.number(bin.from) .. (bin.to > bin.from and "–" .. amounts.number(bin.to) or "") },
       h.td { class = "n", amounts.number(bin.count) },
       h.td { class = "bar", ["aria-hidden"] = "true",
         bin.count > 0 and h.span { style = ("width:%.1f%%"):format(bin.count / most * 100), "" } } }
@@ -156,7 +159,8 @@ function M.settings(f)
   table.sort(sorted)
   for i, name in ipairs(sorted) do
     local function text(v) return type(v) ~= "table" and v ~= nil and tostring(v) or "–" end
-    rows[i] = row(h.code(name), text(wanted[name]), text(got[name]))
+    -- what a job that never ran was to choose was not chosen
+    rows[i] = row(h.code(name), text(wanted[name]), got[name] ~= "auto" and text(got[name]) or "–")
   end
   local changed = {}
   for i, o in ipairs(f.plan and f.plan.recipe and f.plan.recipe.overrides or {}) do

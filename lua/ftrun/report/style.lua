@@ -21,7 +21,7 @@ p { margin: 0 0 .8rem; max-width: 42rem; }
 .good { color: var(--good); } .bad { color: var(--bad); }
 .good, .bad { font-weight: 600; }
 .notice { border-left: 3px solid var(--bad); background: var(--shade); padding: .7rem .9rem; max-width: none; }
-.notice.mild { border-color: var(--soft); }
+.notice.mild { border-color: var(--soft); } dl + .notice { margin-top: 1.2rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1.25rem; margin: 0; }
 dt, dd { margin: 0; min-width: 0; overflow-wrap: anywhere; }
 code, pre, .hash { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .875em; }
@@ -79,7 +79,7 @@ ins { background: var(--ins); border-bottom: 1px solid var(--good); }
 .matrix .hit { font-weight: 650; background: var(--shade); } .matrix .miss { text-decoration: underline dotted; }
 ul.bars { list-style: none; margin: 0; padding: 0; }
 ol.events { list-style: none; margin: 0; padding: 0; }
-ol.events li { display: grid; grid-template-columns: 11.5rem 1fr; gap: 0 1rem; padding: .2rem 0;
+ol.events li { display: grid; grid-template-columns: minmax(max-content, 11.5rem) 1fr; gap: 0 1rem; padding: .2rem 0;
   overflow-wrap: anywhere; }
 time { font-variant-numeric: tabular-nums; white-space: nowrap; } ol.events time { color: var(--soft); }
 footer { margin-top: 3rem; padding-top: .7rem; border-top: 1px solid var(--rule); color: var(--soft);
@@ -97,9 +97,13 @@ footer { margin-top: 3rem; padding-top: .7rem; border-top: 1px solid var(--rule)
 }
 @media print {
   @page { margin: 18mm 16mm; }
-  html { font-size: 10pt; } body { max-width: none; padding: 0; }
-  h2, h3, caption, summary { break-after: avoid; } figure, tr, dl { break-inside: avoid; }
-  details:not(.paper) { display: none; }
+  html { font-size: 10pt; background: none; } body { max-width: none; padding: 0; }
+  h2, h3, caption, summary, thead { break-after: avoid; } figure, tr, dl, li, .notice, .half { break-inside: avoid; }
+  tbody tr:first-child { break-before: avoid; } tbody tr:last-child { break-before: avoid; }
+  summary { list-style: none; } summary::-webkit-details-marker { display: none; }
+  .screen { display: none; }
+  .triple { grid-template-columns: repeat(3, 1fr); gap: .4rem .7rem; } .triple figure { break-inside: auto; }
+  .triple pre { font-size: 6.5pt; padding: .4rem .5rem; box-decoration-break: clone; }
   details.paper::details-content { content-visibility: visible; display: block; }
   .pair { grid-template-columns: 1fr 1fr; }
 }
