@@ -53,6 +53,18 @@ t.test("the man page names every command and option", function()
   end
 end)
 
+t.test("the man page of recipes names and explains every key", function()
+  local page = docs.recipe_man():gsub("\\%-", "-")
+  for _, f in ipairs(require "ftrun.recipe.spec".fields(require "ftrun.recipe.schema")) do
+    if not f.path:find "^gate%..*%." then -- of these one stands for all
+      t.has(page, ".B " .. f.path:match "%S.*" .. "\n" .. f.doc)
+    end
+    t.ok(f.doc ~= "", f.path .. " has no explanation")
+  end
+  t.has(page, '"auto" or an integer from 1 to 50')
+  t.has(page, ".B gate.f1.gain")
+end)
+
 t.test(".env.example is what init writes", function()
   t.eq(fs.read(root .. "/.env.example"), require("ftrun.share.templates").ENV)
 end)

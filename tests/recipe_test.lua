@@ -208,12 +208,3 @@ t.test("a byte order mark and CRLF lines do no harm", function()
   t.eq(faults(write(dir, (GOOD:gsub("\n", "\r\n"):gsub("key =", "kee =")))),
     { "3: dataset.kee: unknown key; did you mean key?" })
 end)
-
-t.test("the reference explains every key", function()
-  local text = table.concat(recipe.reference(), "\n")
-  for _, part in ipairs { "hyperparameters.n_epochs", '"auto" or an integer from 1 to 50', "ft.postgres",
-    "gate.f1.gain" } do
-    t.has(text, part)
-  end
-  t.ok(not text:find("\n%s*\n"), "a key without explanation")
-end)

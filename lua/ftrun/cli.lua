@@ -88,9 +88,9 @@ function cli.parser(name)
   parser:flag("--version"):description("show the version"):action(function()
     show("ftrun " .. version)
   end)
-  parser:flag("--man"):hidden(true):action(function()
-    show(require("ftrun.docs").man())
-  end)
+  for flag, page in pairs { ["--man"] = "man", ["--man-recipe"] = "recipe_man" } do
+    parser:flag(flag):hidden(true):action(function() show(require("ftrun.docs")[page]()) end)
+  end
   for _, c in ipairs(commands) do
     local command = parser:command(c.name):help_max_width(80):description(c.does):epilog("Example:\n  " .. c.example)
     add_help(command)

@@ -1,8 +1,9 @@
---- Documents made from the tables that the program runs on: the man page, and the README's tables of commands and
---- exit codes (a test compares them).
+--- Documents made from the tables that the program runs on: the man pages, and the README's tables (a test compares
+--- them).
 local commands = require "ftrun.commands"
 local err = require "ftrun.err"
 local schema = require "ftrun.recipe.schema"
+local settings = require "ftrun.settings"
 local spec = require "ftrun.recipe.spec"
 local version = require "ft.version"
 
@@ -23,27 +24,6 @@ local function synopsis(c)
   return table.concat(parts, " ")
 end
 
---- Settings from the environment or `.env`: name and meaning.
-docs.settings = {
-  { "OPENAI_API_KEY", "key for OpenAI; kept out of Lua, files and messages" },
-  { "OPENAI_ADMIN_KEY", "admin key, for `ftrun permissions` alone; kept out of Lua, files and messages" },
-  { "OPENAI_BASE_URL", "another server that speaks OpenAI's API" },
-  { "OPENAI_ORG_ID, OPENAI_PROJECT_ID", "organisation and project to bill" },
-  { "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY", "proxies, as curl reads them; never used for loopback" },
-  { "CURL_CA_BUNDLE, SSL_CERT_FILE", "file of certificates to trust instead of the system's" },
-  { "SSL_CERT_DIR", "the same as a folder, as OpenSSL names its files" },
-  { "DATABASE_URL", "the PostgreSQL database, as postgresql://user:password@host/name" },
-  { "WANDB_PROJECT, WANDB_ENTITY", "project and team at Weights & Biases; the recipe's own go first" },
-  { "WANDB_API_KEY", "key for Weights & Biases, which asks for logging; kept out of Lua, files and messages" },
-  { "WANDB_ENABLED, WANDB_MODE",
-    "false, or disabled: nothing is logged to Weights & Biases; offline: runs stay on disk" },
-  { "WANDB_BASE_URL", "a Weights & Biases server of your own" },
-  { "FTRUN_DIR", "folder of runs and of the local provider; default .ftrun" },
-  { "FTRUN_LOG", "error, warn, info or debug; default info" },
-  { "FTRUN_LUA", "folders to take ftrun's own Lua sources from, for work on ftrun" },
-  { "NO_COLOR", "no colours" },
-}
-
 --- ftrun(1) in man's macros.
 ---@return string
 function docs.man()
@@ -62,9 +42,42 @@ function docs.man()
     add(".PP", "Example: " .. roff(c.example))
   end
   add(".SH ENVIRONMENT", "Read from the environment, then from .env in the current folder.")
-  for _, s in ipairs(docs.settings) do add(".TP", ".B " .. roff(s[1]), roff(s[2])) end
+  for _, s in ipairs(settings) do add(".TP", ".B " .. roff(s[1]), roff(s[2])) end
   add(".SH EXIT STATUS")
   for _, row in ipairs(err.table) do add(".TP", ".B " .. row[2], roff(row[3])) end
+  add(".SH SEE ALSO", ".BR ftrun\\-recipe (5)")
+  return table.concat(out, "\n") .. "\n"
+end
+
+--- Keys of a recipe. The bars of a gate are all alike: what stands in one of them is said once.
+local function recipe_fields()
+  local list = {}
+  for _, f in ipairs(spec.fields(schema)) do
+    if not f.path:find "^gate%..*%." or f.path:find "^gate%.f1" then list[#list + 1] = f end
+  end
+  return list
+end
+
+--- ftrun-recipe(5) in man's macros: every key of a recipe.
+---@return string
+function docs.recipe_man()
+  local out = { '.TH FTRUN-RECIPE 5 "" "ftrun ' .. version .. '" "File Formats"', ".SH NAME",
+    "ftrun\\-recipe \\- keys of an ftrun recipe", ".SH DESCRIPTION",
+    "A recipe is a Lua file that ends with", ".B return ft.recipe { ... }", ".PP",
+    "Unknown keys, wrong types and impossible values are errors.",
+    "A key in a table is written here as table.key; what stands in ft.NAME { ... } is set in below it.", ".SH KEYS" }
+  local depth = 0
+  for _, f in ipairs(recipe_fields()) do
+    local indent, path = f.path:match "^( *)(.*)$"
+    for _ = depth, #indent // 2 - 1 do out[#out + 1] = ".RS" end
+    for _ = #indent // 2, depth - 1 do out[#out + 1] = ".RE" end
+    depth = #indent // 2
+    out[#out + 1] = ".TP"
+    out[#out + 1] = ".B " .. roff(path)
+    out[#out + 1] = roff(f.expected == "" and f.doc or ("%s. Expected: %s."):format(f.doc, f.expected))
+  end
+  for _ = 1, depth do out[#out + 1] = ".RE" end
+  out[#out + 1] = ".SH SEE ALSO\n.BR ftrun (1)"
   return table.concat(out, "\n") .. "\n"
 end
 
@@ -74,14 +87,16 @@ local function rows(head, list)
   return table.concat(out, "\n")
 end
 
---- Keys of a recipe. The bars of a gate are all alike: one of them stands for the rest.
+--- What a recipe may have at its top: what is expected, of a table the names of what stands in it.
 local function recipe_rows()
-  local list = {}
+  local list, at = {}, {}
   for _, f in ipairs(spec.fields(schema)) do
-    if not f.path:find("^gate%.") or f.path:find("^gate%.f1") then
-      local path = f.path:gsub("^ +", function(indent) return ("&nbsp;"):rep(#indent) end)
-      path = path:gsub("[%w_.]+$", "`%0`"):gsub("ft%.(.*)$", "ft.%1")
-      list[#list + 1] = { path, (f.expected:gsub("|", "\\|")), f.doc }
+    local top, inner = f.path:match "^([%w_]+)%.?([%w_]*)$"
+    if inner == "" then
+      list[#list + 1] = { "`" .. top .. "`", (f.expected:gsub("|", "\\|")), f.doc }
+      at[top] = list[#list]
+    elseif top then
+      at[top][2] = (at[top][2] ~= "a table" and at[top][2] .. ", " or "") .. "`" .. inner .. "`"
     end
   end
   return list
@@ -93,7 +108,7 @@ function docs.tables()
   local c, e, s = {}, {}, {}
   for i, command in ipairs(commands) do c[i] = { "`" .. synopsis(command) .. "`", command.does } end
   for i, row in ipairs(err.table) do e[i] = { row[2], row[3] } end
-  for i, row in ipairs(docs.settings) do s[i] = { "`" .. row[1]:gsub(", ", "`, `") .. "`", row[2] } end
+  for i, row in ipairs(settings) do s[i] = { "`" .. row[1]:gsub(", ", "`, `") .. "`", row[2] } end
   return {
     commands = rows("| command | does |", c),
     ["exit codes"] = rows("| code | meaning |", e),

@@ -24,7 +24,7 @@ ft = {}
 ---@field wandb? ft.Recipe.Wandb  logging to Weights & Biases
 ---@field on? ft.Recipe.On  hooks; they answer with ft.cancel, ft.pause, ft.notify
 ---@field evaluate? ft.Recipe.Evaluate  how the tuned model is measured
----@field gate? ft.Recipe.Gate  what must be reached before the model is promoted
+---@field gate? ft.Recipe.Gate  what must be reached before the model is promoted: at_least, at_most, gain of a score
 ---@field promote? ft.Recipe.Promote  where the new model's id goes when the gate is passed
 ---@field extract? ft.Recipe.Extract  how the model is used on new texts: ftrun extract
 
@@ -188,7 +188,7 @@ ft = {}
 ---@field prompt string  what makes an answer good
 ---@field labels? table<string, number>  it chooses one of these, instead of a number from 0 to 1
 
---- what must be reached before the model is promoted
+--- what must be reached before the model is promoted: at_least, at_most, gain of a score
 ---@class (exact) ft.Recipe.Gate
 ---@field f1? ft.Recipe.Bar  bar for f1
 ---@field precision? ft.Recipe.Bar  bar for precision

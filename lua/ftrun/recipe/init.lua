@@ -395,10 +395,4 @@ end
 
 Recipe.__close = Recipe.close
 
---- The reference of recipes as lines of text.
----@return string[]
-function M.reference()
-  return spec.describe(schema)
-end
-
 return M

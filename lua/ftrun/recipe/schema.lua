@@ -287,11 +287,11 @@ return {
       { "limit", type = "integer", min = 1, doc = "at most so many rows" },
       { "batch", type = "boolean", default = false, doc = "ask through the batch API: half the price, within a day" },
     } },
-    { "gate", type = "table", doc = "what must be reached before the model is promoted", fields = {
+    { "gate", type = "table", fields = {
       bar "f1", bar "precision", bar "recall", bar "macro_f1", bar "macro_precision", bar "macro_recall",
       bar "accuracy", bar "exact", bar "valid_json", bar "valid_schema", bar "rouge_l", bar "token_f1", bar "judge",
       bar "score",
-    } },
+    }, doc = "what must be reached before the model is promoted: at_least, at_most, gain of a score" },
     { "promote", type = "table", doc = "where the new model's id goes when the gate is passed", fields = {
       { "env_file", type = "string", min = 1, default = ".env", doc = "file of settings" },
       { "key", type = "string", required = true, pattern = "^[%a_][%w_]*$", what = "a name like OPENAI_MODEL",

@@ -225,17 +225,4 @@ function M.fields(descriptor)
   return describe(descriptor, "", {})
 end
 
---- The same as lines of text: the path and what is expected, then the explanation, indented.
----@param descriptor table
----@return string[]
-function M.describe(descriptor)
-  local lines = {}
-  for _, row in ipairs(M.fields(descriptor)) do
-    local indent = row.path:match("^ *")
-    lines[#lines + 1] = row.path .. (row.expected ~= "" and "  (" .. row.expected .. ")" or "")
-    lines[#lines + 1] = indent .. "    " .. row.doc
-  end
-  return lines
-end
-
 return M

@@ -2,13 +2,13 @@
 --- and a line in promotions.jsonl says when, why, and what stood there before. The file's other values may be secrets:
 --- they stay in C.
 local amounts = require "ftrun.text.amounts"
-local docs = require "ftrun.docs"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
 local journal = require "ftrun.run.journal"
 local json = require "ftrun.json"
 local runs = require "ftrun.run.runs"
 local secrets = require "ft.secrets"
+local settings = require "ftrun.settings"
 local time = require "ft.time"
 local version = require "ft.version"
 
@@ -65,7 +65,7 @@ end
 
 local function check_key(recipe, key)
   local known = secrets.is_secret(key)
-  for _, row in ipairs(docs.settings) do
+  for _, row in ipairs(settings) do
     for name in row[1]:gmatch "[%w_]+" do known = known or name == key end
   end
   if known then
