@@ -60,7 +60,7 @@ t.test("a recipe with errors, one with a hook that fails and one whose rows are 
     program.write_rows(dir .. "/recipes", 40)
     local function write(name, text) assert(fs.write(("%s/recipes/%s.lua"):format(dir, name), text)) end
     write("good", with_hook [[metrics = function(m, history)
-      if #history > 3 and m.full_valid_loss > history[#history - 1].full_valid_loss then return ft.cancel "rises" end
+      if #history > 3 and m.valid_loss > history[#history - 1].valid_loss then return ft.cancel "rises" end
     end]])
     write("typo", program.RECIPE:gsub("n_epochs", "n_epoch"))
     write("hook", with_hook "event = function(e) return ft.notify(e.text .. '!') end")
@@ -77,6 +77,58 @@ t.test("a recipe with errors, one with a hook that fails and one whose rows are 
     t.eq({ found[1].result, found[1].kind, found[2].failed }, { "failed", "data", 1 })
     t.has(found[1].message, "row id=7")
   end)
+end)
+
+t.test("hooks see numbers as a run has them: made up, and those of the last run where there is one", function()
+  in_project(function(dir)
+    local function write(hook) assert(fs.write(dir .. "/toy.lua", with_hook(hook))) end
+    write "metrics = function(m) if m.full_valid_loss > 9 then return ft.cancel 'far' end end"
+    local r = ftrun(dir, {}, "test")
+    t.eq(r.code, 15, r.err)
+    t.has(r.out, "(on.metrics, with step 1 of made-up numbers)")
+    write "metrics = function(m) if m.total_steps == 16 and m.step == 15 then return ft.notify(m.nothing .. '') end end"
+    r = ftrun(dir, {}, "test", "--json")
+    t.eq({ r.code, lines_of(r.out)[1].hooks.run }, { 0 }, r.out)
+    t.eq(lines_of(r.out)[1].notes, { "hooks called with made-up numbers" })
+    local run = program.result(ftrun(dir, {}, "--local", "toy.lua", "--json")).run
+    r = ftrun(dir, {}, "test")
+    t.eq(r.code, 15, r.out)
+    t.has(r.out, "(on.metrics, with step 15 of run " .. run .. ")")
+    write "finished = function(r) if r.run ~= 'test' then return ft.notify(r.trained_tokens .. '') end end"
+    r = ftrun(dir, {}, "test")
+    t.eq(r.code, 0, r.out)
+    t.has(r.out, "hooks called with made-up numbers, and with 16 steps of run " .. run)
+    write "metrics = function(m) if m.valid_loss then error('none here') end end"
+    t.eq(ftrun(dir, {}, "test").code, 15)
+  end)
+end)
+
+t.test("a method that the local provider does not learn is counted and planned all the same", function()
+  local dir <close> = t.folder()
+  assert(fs.mkdir(dir.path .. "/data"))
+  local root = os.getenv "FTRUN_TESTS" .. "/../recipes"
+  for _, name in ipairs { "preference.lua", "data/preference_train.jsonl", "data/preference_validation.jsonl" } do
+    assert(fs.write(dir.path .. "/" .. name, assert(fs.read(root .. "/" .. name))))
+  end
+  local found = lines_of(ftrun(dir.path, {}, "test", "preference.lua", "--json").out)[1]
+  t.eq({ found.result, found.train, found.validation }, { "ok", 60, 18 }, found.message)
+  t.has(found.notes[2], "not trained: the local provider learns from answers only")
+  local r = ftrun(dir.path, {}, "validate", "--deep", "data/preference_train.jsonl", "data/preference_validation.jsonl")
+  t.eq(r.code, 0, r.out)
+  t.has(r.out, "all rows together: no errors\n")
+  r = ftrun(dir.path, {}, "plan", "preference.lua", "--json")
+  t.eq(r.code, 0, r.err)
+  local plan = json.decode(r.out)
+  t.eq({ plan.train.rows, plan.validation.rows, plan.request.method }, { 108, 18, "dpo" })
+  -- verify needs a lock file, which only a run at a provider writes: one with what the plan knows
+  local lock = { recipe_sha256 = plan.recipe.sha256, name = "preference", seed = 42, base_model = plan.base_model,
+    provider = "openai", ftrun = "0.1.0", rows = plan.data.written, data_sha256 = plan.data.sha256,
+    train = { rows = 108, sha256 = plan.train.sha256 }, validation = { rows = 18, sha256 = plan.validation.sha256 },
+    overrides = json.array {} }
+  assert(fs.write(dir.path .. "/preference.lock.json", json.encode(lock) .. "\n"))
+  r = ftrun(dir.path, {}, "verify", "preference.lua")
+  t.has(r.out, "same     train: ")
+  t.ok(not r.out:find("DIFFERS  recipe", 1, true) and not r.out:find("DIFFERS  data", 1, true), r.out)
 end)
 
 t.test("ready-made files that are not made yet are no fault of the recipe, wrong rows in them are", function()

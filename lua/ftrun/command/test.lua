@@ -49,8 +49,8 @@ end
 local function print_json(r)
   local e = r.error
   json.print { type = "recipe", recipe = r.recipe, result = r.result, message = r.message, rows = r.rows,
-    train = r.train, validation = r.validation, score = r.score, data = r.data, notes = json.array(r.notes),
-    seconds = r.seconds, kind = e and e.kind, code = e and e.code, where = e and e.where }
+    train = r.train, validation = r.validation, score = r.score, data = r.data, hooks = r.hooks,
+    notes = json.array(r.notes), seconds = r.seconds, kind = e and e.kind, code = e and e.code, where = e and e.where }
 end
 
 function command.main(args)

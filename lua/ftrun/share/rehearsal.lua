@@ -1,9 +1,12 @@
---- A recipe tried offline, as a whole and small: loaded, its hooks called with made-up numbers, its rows prepared and
---- planned, a model trained and measured by the local provider in a folder of its own. Nothing is sent, no lock file is
---- written, nothing is promoted, nothing is left.
+--- A recipe tried offline, as a whole and small: loaded, its hooks called (numbers.lua says with what), its rows
+--- prepared and planned, a model trained and measured by the local provider in a folder of its own. Nothing is sent, no
+--- lock file is written, nothing is promoted, nothing is left.
+local amounts = require "ftrun.text.amounts"
+local dataset = require "ftrun.data.dataset"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
 local journal = require "ftrun.run.journal"
+local numbers = require "ftrun.share.numbers"
 local promote = require "ftrun.run.promote"
 local recipe = require "ftrun.recipe"
 local run = require "ftrun.run"
@@ -25,43 +28,23 @@ local M = {}
 ---@field train integer?
 ---@field validation integer?
 ---@field score { name: string, value: number }?
+---@field hooks { run: string?, steps: integer? }?  the run whose numbers they were called with, besides made-up ones
 ---@field notes string[]
 ---@field seconds number
 
 -- ---- hooks ----
 
-local STEPS = 12
-
--- Losses that fall and then, on the validation rows, rise again: what hooks are written for.
-local function made_up(step)
-  local loss = 2 * 0.8 ^ step
-  local valid = step <= 7 and loss + 0.1 or 0.5 + 0.1 * (step - 7)
-  return { step = step, total_steps = STEPS, train_loss = loss, train_mean_token_accuracy = 1 - loss / 3,
-    valid_loss = valid, valid_mean_token_accuracy = 1 - valid / 3, full_valid_loss = valid,
-    full_valid_mean_token_accuracy = 1 - valid / 3 }
-end
-
-local function call_hooks(loaded)
-  local on, history = loaded.on or {}, {}
-  loaded:listen(true) -- what they say for the log is checked, and goes nowhere
-  local _ <close> = setmetatable({}, { __close = function() loaded:listen(false) end })
-  for step = 1, on.metrics and STEPS or 0 do
-    history[step] = made_up(step)
-    loaded:call(on.metrics, history[step], history)
-    loaded:listen(true)
-  end
-  if on.checkpoint then
-    loaded:call(on.checkpoint, { type = "checkpoint", id = "ftckpt-test", step = STEPS, model = "ft:test:ckpt-step-12",
-      metrics = made_up(STEPS), created_at = 0 })
-  end
-  for _, level in ipairs(on.event and { "info", "warn", "error" } or {}) do
-    loaded:call(on.event, { type = "message", level = level, message = "made up by ftrun test", created_at = 0 })
-  end
-  for _, state in ipairs(on.finished and { "succeeded", "failed", "cancelled" } or {}) do
-    loaded:call(on.finished, { type = "result", run = "test", state = state, job = "ftjob-test", dir = "test",
-      model = state == "succeeded" and "ft:test" or nil,
-      error = state == "failed" and { code = "test", message = "made up by ftrun test" } or nil })
-  end
+-- A recipe's hooks with made-up numbers, and with those of its last real run; answers which they were.
+local function call_hooks(loaded, report)
+  if not next(loaded.on or {}) then return end
+  local d = loaded.dataset
+  numbers.call(loaded, numbers.made_up((loaded.split or d.validation) ~= nil))
+  local last = numbers.last(loaded.name)
+  if last then numbers.call(loaded, last) end
+  report.hooks = { run = last and last.run, steps = last and last.steps }
+  report.notes[#report.notes + 1] = "hooks called with made-up numbers" .. (last
+    and (", and with %s%s of run %s"):format(last.steps < last.of and amounts.number(last.steps) .. " of " or "",
+      amounts.count(last.of, "step"), last.run) or "")
 end
 
 -- ---- rows ----
@@ -109,13 +92,17 @@ local function train(loaded, dir, limit)
   return run.start { recipe = loaded, provider = t.provider, ui = SILENT, limit = limit, new = true, private = true }
 end
 
+local function counted(prepared, report)
+  report.rows, report.train = prepared.written, prepared.train.rows
+  report.validation = prepared.validation and prepared.validation.rows
+end
+
 -- What the run had prepared, however it ended.
 local function count_rows(dir, report)
   for _, id in ipairs(fs.list(dir .. "/runs") or {}) do
     for _, record in ipairs(journal.read(("%s/runs/%s/journal.jsonl"):format(dir, id))) do
       if record.phase == "prepare" then
-        report.rows, report.train = record.data.written, record.data.train.rows
-        report.validation = record.data.validation and record.data.validation.rows
+        counted(record.data, report)
       end
     end
   end
@@ -129,7 +116,7 @@ local function rehearse(path, o, report)
     report.result, report.message = "skipped", why
     return
   end
-  call_hooks(loaded)
+  call_hooks(loaded, report)
   if loaded.promote then promote.locate(loaded) end
   local dir = err.check("system", fs.temporary "ftrun-test")
   local _ <close> = setmetatable({}, { __close = function()
@@ -139,6 +126,10 @@ local function rehearse(path, o, report)
   runs.keep_in(dir)
   local ok, result = pcall(train, loaded, dir, o.limit)
   count_rows(dir, report)
+  -- a method that is not learnt here: the plan has said so, and its run is gone
+  if not ok and err.is(result) and result.code == "method_not_supported" then
+    counted(dataset.prepare(loaded, { dir = dir, limit = o.limit }), report)
+  end
   if not ok then
     -- prepared and planned, but of a kind that the local provider does not learn: that is no fault of the recipe
     if not (err.is(result) and result.kind == "provider" and report.rows) then error(result, 0) end
