@@ -10,7 +10,7 @@ local time = require "ft.time"
 
 local M = {}
 
-M.AT_ONCE = 8        -- to begin with, when nothing else is asked for
+local AT_ONCE = 8    -- to begin with, when nothing else is asked for
 local MOST = 64      -- so many at once, when the provider says that there is room
 local PATIENCE_S = 60 -- a question that fails while others are answered must not keep its place for ever
 local TELL_S = 3     -- a wait that is worth a word
@@ -29,7 +29,7 @@ Asker.__close = function(self) self:close() end
 ---  provider's limits hold requests back
 ---@return ftrun.Asker
 function M.open(o)
-  return setmetatable({ provider = o.provider, most = o.at_once or MOST, allowed = o.at_once or M.AT_ONCE,
+  return setmetatable({ provider = o.provider, most = o.at_once or MOST, allowed = o.at_once or AT_ONCE,
     fixed = o.at_once ~= nil, on_wait = o.on_wait or function() end, flying = 0, calm = 0, sent = 0, answered = 0,
     limits = limits.new(),
     places = queue.new(), turns = queue.new() }, Asker)
@@ -80,7 +80,7 @@ local function calmer(self)
   self.calm = self.calm + 1
   if self.calm < self.allowed or self.allowed >= self.most then return end
   local limit = self.limits
-  if self.fixed or self.allowed < M.AT_ONCE or limit:known() and limit:room(time.monotonic()) then
+  if self.fixed or self.allowed < AT_ONCE or limit:known() and limit:room(time.monotonic()) then
     self.allowed, self.calm = self.allowed + 1, 0
     self.places:ring()
   end

@@ -61,7 +61,7 @@ end
 ---@param text string
 ---@param steps (string|integer)[]
 ---@return integer? pos
-function M.find(text, steps)
+local function find(text, steps)
   local pos = text:find "%S"
   for _, step in ipairs(steps) do
     local found
@@ -82,7 +82,7 @@ end
 ---@param key string
 ---@return string
 function M.without(text, steps, key)
-  local items = M.items(text, M.find(text, steps))
+  local items = M.items(text, find(text, steps))
   for i, item in ipairs(items) do
     if item.key == key then
       local from, last = item.from, item.last

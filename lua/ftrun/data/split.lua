@@ -20,7 +20,7 @@ local FULL = 1 << 52
 ---@param seed integer
 ---@param group string
 ---@return integer hash  0 to 2^52 - 1
-function M.hash(seed, group)
+local function hash(seed, group)
   return tonumber(digest.sha256(seed .. ":" .. group):sub(1, 13), 16)
 end
 
@@ -75,7 +75,7 @@ local function late(rule, seed)
   local self, groups, list, lines = {}, {}, {}, {}
 
   function self.side(group, stratum, moment)
-    local h = M.hash(seed, group)
+    local h = hash(seed, group)
     local g = groups[h]
     if not g then
       g = { hash = h, rows = 0, stratum = stratum or "", moment = moment or -math.huge }
@@ -137,7 +137,7 @@ local function streamed(rule, seed)
   local line, hit, smallest = 0, false, nil
 
   function self.side(group)
-    local h = M.hash(seed, group)
+    local h = hash(seed, group)
     if h < threshold then
       hit = true
       return "validation"

@@ -11,8 +11,8 @@ local M = {}
 
 local TURN_S = 0.02 -- so long others wait at most, about
 
-M.RESAMPLES = 2000
-M.CONFIDENCE = 0.95
+local RESAMPLES = 2000
+local CONFIDENCE = 0.95
 --- Below so many rows the interval is not to be trusted, and no verdict is given.
 M.FEWEST_ROWS = 10
 
@@ -54,7 +54,7 @@ end
 ---  turn: called now and then, and may wait
 ---@return table<integer, { low: number, high: number }>  false where there is none
 function M.intervals(scorer, a, b, o)
-  local rows, resamples, differences, count = #a, o.resamples or M.RESAMPLES, {}, #scorer.names()
+  local rows, resamples, differences, count = #a, o.resamples or RESAMPLES, {}, #scorer.names()
   for i = 1, count do differences[i] = {} end
   local drawn <close> = rows > 0 and resample.pairs(scorer.width(), a, b, o.seed) or nil
   local ta, tb, turn_at = {}, {}, time.monotonic() + TURN_S
@@ -72,7 +72,7 @@ function M.intervals(scorer, a, b, o)
       turn_at = time.monotonic() + TURN_S
     end
   end
-  local tail, result = (1 - (o.confidence or M.CONFIDENCE)) / 2, {}
+  local tail, result = (1 - (o.confidence or CONFIDENCE)) / 2, {}
   for i, list in ipairs(differences) do
     table.sort(list)
     result[i] = #list > 0 and #list * 2 >= resamples

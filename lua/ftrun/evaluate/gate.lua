@@ -5,7 +5,7 @@ local err = require "ftrun.err"
 local M = {}
 
 --- So many of the rows may be missing (not asked, not scorable), as a share: those left out may be the hard ones.
-M.MOST_MISSING = 0.05
+local MOST_MISSING = 0.05
 
 ---@class ftrun.gate.Bar
 ---@field name string
@@ -84,9 +84,9 @@ function M.decide(bars, e)
       :format(e.compared, bootstrap.FEWEST_ROWS))
   end
   local missing = e.rows - e.compared
-  if missing > M.MOST_MISSING * e.rows then
+  if missing > MOST_MISSING * e.rows then
     add("rows", "rows", nil, missing, false, ("%d of %d rows are missing: more than %.0f %%"):format(missing, e.rows,
-      100 * M.MOST_MISSING))
+      100 * MOST_MISSING))
   end
   local names = {}
   for name, bar in pairs(bars or {}) do

@@ -34,7 +34,7 @@ end
 ---@param line string
 ---@return { text: string, answer: string }|false|nil example
 ---@return string? message
-function M.parse(line)
+local function parse(line)
   local row, message = dataset.decode_ordered(line)
   if type(row) ~= "table" or not row.object then return nil, message or "expected a JSON object" end
   local messages = get(row, "messages")
@@ -70,7 +70,7 @@ function M.read(path, pause)
       err.raise("data", tostring(number), { where = path, code = "invalid_training_file" })
     end
     if line:find("%S") then
-      local example, message = M.parse(line)
+      local example, message = parse(line)
       if example == nil then
         err.raise("data", message, { where = ("%s:%d"):format(path, number), code = "invalid_training_file" })
       end

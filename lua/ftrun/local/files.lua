@@ -24,7 +24,7 @@ local function is_alive(record)
 end
 
 --- A file by its id, or the refusal that OpenAI sends.
-function M.find(ctx, id)
+local function find(ctx, id)
   local record = ctx.store.files:get(id)
   if record and not is_alive(record) and not ctx.trainer:user_of(id) then
     ctx.store:remove_file(id)
@@ -151,17 +151,17 @@ function M.list(ctx, request)
 end
 
 function M.get(ctx, _, id)
-  return M.public(M.find(ctx, id))
+  return M.public(find(ctx, id))
 end
 
 function M.content(ctx, _, id)
-  local record = M.find(ctx, id)
+  local record = find(ctx, id)
   return { status = 200, path = ctx.store:content(record.id),
            headers = { ["content-type"] = "application/octet-stream" } }
 end
 
 function M.delete(ctx, _, id)
-  local record = M.find(ctx, id)
+  local record = find(ctx, id)
   local user = ctx.trainer:user_of(id)
   if user then
     answer.refuse(409, ("The job %s still needs this file. Cancel the job first."):format(user), "id", "file_in_use")

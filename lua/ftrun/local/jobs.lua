@@ -13,7 +13,7 @@ local active = { validating_files = true, queued = true, running = true }
 
 --- A job's record as the client sees it.
 ---@param ctx table
-function M.public(ctx, record)
+local function public(ctx, record)
   local function shown(value) if value == nil then return json.null end return value end
   return {
     object = "fine_tuning.job", id = record.id, model = record.base, created_at = record.created_at,
@@ -55,7 +55,7 @@ function M.create(ctx, request)
   events:emit { key = "validating", message = "Validating training file: " .. record.training_file
     .. (record.validation_file and " and validation file: " .. record.validation_file or "") }
   ctx.trainer:take(record)
-  return M.public(ctx, record)
+  return public(ctx, record)
 end
 
 --- metadata[k]=v pairs that a job must have; metadata=null asks for jobs without metadata.
@@ -84,11 +84,11 @@ end
 function M.list(ctx, request)
   local paging = answer.paging(request.query, 20, 1000)
   paging.accept = metadata_filter(request.query)
-  return answer.page(ctx.store.jobs, paging, function(record) return M.public(ctx, record) end, false)
+  return answer.page(ctx.store.jobs, paging, function(record) return public(ctx, record) end, false)
 end
 
 function M.get(ctx, _, id)
-  return M.public(ctx, find(ctx, id))
+  return public(ctx, find(ctx, id))
 end
 
 function M.events(ctx, request, id)
@@ -129,7 +129,7 @@ function M.cancel(ctx, _, id)
   record.status, record.finished_at = "cancelled", math.floor(time.now())
   events:emit { key = "cancelled", message = "Fine-tuning job cancelled" }
   ctx.store:save("jobs", record)
-  return M.public(ctx, record)
+  return public(ctx, record)
 end
 
 function M.pause(ctx, _, id)
@@ -138,7 +138,7 @@ function M.pause(ctx, _, id)
   record.status = "paused"
   events:emit { message = "Fine-tuning job paused" }
   ctx.store:save("jobs", record)
-  return M.public(ctx, record)
+  return public(ctx, record)
 end
 
 function M.resume(ctx, _, id)
@@ -148,7 +148,7 @@ function M.resume(ctx, _, id)
   events:emit { message = "Fine-tuning job resumed" }
   ctx.store:save("jobs", record)
   ctx.trainer:take(record)
-  return M.public(ctx, record)
+  return public(ctx, record)
 end
 
 return M

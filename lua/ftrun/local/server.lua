@@ -20,7 +20,7 @@ local uploads = require "ftrun.local.uploads"
 
 local M = {}
 
-M.NOTICE = "ftrun's local learner, not the named model"
+local NOTICE = "ftrun's local learner, not the named model"
 
 --- Path below /v1 (each ":" stands for one segment, handed to the route) and its methods.
 local routes = {
@@ -118,7 +118,7 @@ local function handler(ctx, on_log)
     headers["openai-version"] = "2020-10-01"
     headers["openai-organization"] = models.OWNER
     headers["openai-processing-ms"] = ("%d"):format((time.monotonic() - began) * 1000 // 1)
-    headers["x-ftrun-local"] = M.NOTICE
+    headers["x-ftrun-local"] = NOTICE
     if on_log then on_log(("%s %s %d"):format(request.method, request.path, response.status)) end
     return response
   end

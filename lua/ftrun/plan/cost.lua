@@ -15,7 +15,7 @@ local HIGHEST = 50 -- that a job may ask for
 --- The heuristic itself.
 ---@param examples integer
 ---@return integer n_epochs
-function M.auto_epochs(examples)
+local function auto_epochs(examples)
   if examples < 1 then return TARGET_EPOCHS end
   if examples * TARGET_EPOCHS < FEW_EXAMPLES then return math.min(MOST_EPOCHS, FEW_EXAMPLES // examples) end
   if examples * TARGET_EPOCHS > MANY_EXAMPLES then return math.max(LEAST_EPOCHS, MANY_EXAMPLES // examples) end
@@ -39,7 +39,7 @@ function M.epochs(n_epochs, examples, provider)
   if n_epochs ~= "auto" then return exactly(n_epochs) end
   if provider == "local" and examples then return exactly(learn.auto_epochs(examples)) end
   if not examples then return { min = 1, max = MOST_EPOCHS, likely = TARGET_EPOCHS } end
-  local likely = M.auto_epochs(examples)
+  local likely = auto_epochs(examples)
   return { min = math.max(1, math.min(likely, TARGET_EPOCHS) - 1),
     max = math.min(HIGHEST, math.max(likely, TARGET_EPOCHS) + 1), likely = likely }
 end

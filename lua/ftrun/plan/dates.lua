@@ -1,11 +1,8 @@
 --- Dates after which hosted models are gone, for the warning in a plan when the provider does not tell. The provider's
---- own answer (`shutdown_date` of a model) always wins over this table.
+--- own answer (`shutdown_date` of a model) always wins over this table, which is of 2026-11-22.
 local time = require "ft.time"
 
 local M = {}
-
---- When this table was made.
-M.as_of = "2026-11-22"
 
 --- The day from which nobody can create fine-tuning jobs at OpenAI.
 M.last_job = "2027-01-06"

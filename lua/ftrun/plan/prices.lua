@@ -11,7 +11,7 @@ local M = {}
 ---@field models table<string, { training: number?, input: number?, cached: number?, output: number?, batch: table? }>
 
 ---@type table<string, ftrun.prices.Table>
-M.tables = {
+local tables = {
   -- The page itself lists fine-tuning prices no longer, so these are the last that were seen. Batch prices stand as
   -- they were printed: those of gpt-4o are not half of the others.
   openai = {
@@ -61,7 +61,7 @@ function M.find(provider, model, own)
   if M.free[provider] then
     return { training = 0, input = 0, cached = 0, output = 0, source = "the local provider takes no money" }
   end
-  local known = M.tables[provider]
+  local known = tables[provider]
   local row = known and known.models[dates.snapshot(model)]
   if not row and not own then return nil end
   local result, keys = { date = row and known.date, source = row and known.source }, {}

@@ -4,7 +4,7 @@ local address = {}
 --- "host" or "host:port" of a URL; "" when it has none.
 ---@param url string
 ---@return string
-function address.authority(url)
+local function authority(url)
   return url:match "^%a+://([^/]*)" or ""
 end
 
@@ -12,7 +12,7 @@ end
 ---@param url string
 ---@return boolean
 function address.is_loopback(url)
-  local host = address.authority(url)
+  local host = authority(url)
   host = host:match "^(%[.-%])" or host:match "^[^:]*"
   return host == "localhost" or host == "[::1]" or host:match "^127%." ~= nil
 end

@@ -101,7 +101,7 @@ local OWN_CA = "If the server, or a proxy in between, has a certificate of your 
 
 --- Requests that got no answer: what failed is said by ft.http, with the host; here is what to do about it.
 ---@type table<string, string[]>  code of ft.http -> kind, advice
-errors.transport = {
+local transport = {
   no_secret = { "setting", "Put the key into the environment or into .env, or use --local." },
   bad_url = { "setting", "Check OPENAI_BASE_URL." },
   dns = { "network", "Check the network connection (and OPENAI_BASE_URL)." },
@@ -131,7 +131,7 @@ local TLS = {
 ---@return string kind
 ---@return string? advice
 function errors.unanswered(outcome)
-  local row = errors.transport[outcome.code] or { "network" }
+  local row = transport[outcome.code] or { "network" }
   if outcome.code == "tls" then
     for _, known in ipairs(TLS) do
       if (outcome.message or ""):find(known[1]) then return row[1], known[2] end

@@ -9,7 +9,7 @@ local M = {}
 ---@param d table
 ---@return any value
 ---@return string? message
-function M.convert(text, d)
+local function convert(text, d)
   for _, a in ipairs(d.any or { d }) do
     if a.const ~= nil and tostring(a.const) == text then return a.const end
     if a.type == "integer" or a.type == "number" then
@@ -21,7 +21,7 @@ function M.convert(text, d)
       return text
     elseif a.type == "list" then
       local list = {}
-      for item in text:gmatch("[^,]+") do list[#list + 1] = M.convert(item, a.item) end
+      for item in text:gmatch("[^,]+") do list[#list + 1] = convert(item, a.item) end
       return list
     end
   end
@@ -74,7 +74,7 @@ function M.apply(value, descriptor, path, text)
       return fail(message)
     end
     if i == #keys then
-      local v, message = M.convert(text, f)
+      local v, message = convert(text, f)
       -- checked here, so that no message repeats the value: it may be a URL with a password
       message = message or f.check and type(v) == f.type and f.check(v)
       if message then return fail(message) end

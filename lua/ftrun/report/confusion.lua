@@ -11,7 +11,7 @@ local OTHER = "other"
 ---@param c { labels: string[], base: integer[][], tuned: integer[][]? }
 ---@param most integer
 ---@return { expected: string, answered: string, base: integer, tuned: integer? }[]
-function M.mistakes(c, most)
+local function mistakes(c, most)
   local list, two = {}, c.tuned ~= nil and #c.tuned > 0
   for i, label in ipairs(c.labels) do
     for k = 1, #c.labels + 1 do
@@ -33,7 +33,7 @@ end
 
 --- Whether some answer was none of the labels.
 ---@return boolean
-function M.has_others(c)
+local function has_others(c)
   for _, side in ipairs { c.base, c.tuned } do
     for _, row in ipairs(side or {}) do
       if (row[#c.labels + 1] or 0) > 0 then return true end
@@ -43,7 +43,7 @@ function M.has_others(c)
 end
 
 local function matrix(c, rows, title)
-  local head, body, columns = { h.th { scope = "col", "Expected" } }, {}, #c.labels + (M.has_others(c) and 1 or 0)
+  local head, body, columns = { h.th { scope = "col", "Expected" } }, {}, #c.labels + (has_others(c) and 1 or 0)
   for k = 1, columns do head[k + 1] = h.th { scope = "col", class = "n", c.labels[k] or OTHER } end
   for i, label in ipairs(c.labels) do
     local cells = { h.th { scope = "row", label } }
@@ -61,7 +61,7 @@ end
 
 local function list_of(c)
   local rows = {}
-  for i, m in ipairs(M.mistakes(c, MOST_MISTAKES)) do
+  for i, m in ipairs(mistakes(c, MOST_MISTAKES)) do
     rows[i] = h.tr { h.th { scope = "row", m.expected }, h.td(m.answered), h.td { class = "n", m.base },
       h.td { class = "n", m.tuned or "–" } }
   end
@@ -81,7 +81,6 @@ local function whole(c)
   end
   return #c.labels > 0
 end
-M.whole = whole
 
 ---@param c table?  of evaluation.json
 function M.part(c)
@@ -113,14 +112,14 @@ function M.lines(c)
   local two, lines = type(c.tuned) == "table" and #c.tuned > 0, {}
   if #c.labels > MOST_COLUMNS then
     lines[1] = "most frequent mistakes:"
-    for _, m in ipairs(M.mistakes(c, 6)) do
+    for _, m in ipairs(mistakes(c, 6)) do
       lines[#lines + 1] = ("  %s for %s: %s"):format(m.answered, m.expected, two
         and ("base %d, tuned %d times"):format(m.base, m.tuned) or ("%d times"):format(m.base))
     end
     return #lines > 1 and lines or {}
   end
   local rows = two and c.tuned or c.base
-  local columns = #c.labels + (M.has_others { labels = c.labels, base = rows } and 1 or 0)
+  local columns = #c.labels + (has_others { labels = c.labels, base = rows } and 1 or 0)
   local width = math.min(WIDEST, (80 - NAME) // columns - 1)
   lines[1] = ("%s: expected labels down, answers across"):format(two and "tuned" or "answers")
   local head = (" "):rep(NAME)

@@ -9,7 +9,7 @@ local rows = require "ftrun.evaluate.rows"
 
 local M = {}
 
-M.MOST = 10
+local MOST = 10
 local WORST = 6         -- of these, rows that the tuned model did worst
 local MOST_ROWS = 5000  -- of the validation file that are looked at
 local MAX_BYTES = 1 << 30
@@ -81,7 +81,7 @@ function M.choose(dir, e)
   local picked = {}
   while #picked < WORST and all[1] and all[1].value < 1 do picked[#picked + 1] = table.remove(all, 1) end
   table.sort(all, function(x, y) return x.at < y.at end)
-  while #picked < M.MOST and all[1] do picked[#picked + 1] = table.remove(all, 1) end
+  while #picked < MOST and all[1] do picked[#picked + 1] = table.remove(all, 1) end
   return picked
 end
 

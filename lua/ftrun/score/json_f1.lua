@@ -19,7 +19,7 @@ local function ratio(a, b) return b > 0 and a / b or nil end
 
 --- Precision, recall and F1 of counts; nil when there is nothing to find and nothing was found.
 ---@return ftrun.score.Value?
-function M.prf(hits, found, expected)
+local function prf(hits, found, expected)
   local f1 = ratio(2 * hits, found + expected)
   return f1 and { value = f1, f1 = f1, p = ratio(hits, found) or 0, r = ratio(hits, expected) or 0 }
 end
@@ -80,11 +80,11 @@ function M.new(spec)
     local hits, found, wanted, each, out = 0, 0, 0, {}, { false }
     for i = 1, n do
       hits, found, wanted = hits + s[3 * i - 2], found + s[3 * i - 1], wanted + s[3 * i]
-      local one = M.prf(s[3 * i - 2], s[3 * i - 1], s[3 * i])
+      local one = prf(s[3 * i - 2], s[3 * i - 1], s[3 * i])
       if one then each[#each + 1] = one end
       if n > 1 then out[#out + 1] = one or false end
     end
-    local all = M.prf(hits, found, wanted)
+    local all = prf(hits, found, wanted)
     out[1] = all or false
     out[#out + 1] = all and { value = all.p } or false
     out[#out + 1] = all and { value = all.r } or false

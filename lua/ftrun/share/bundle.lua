@@ -11,7 +11,7 @@ local version = require "ft.version"
 
 local M = {}
 
-M.FORMAT = 1
+local FORMAT = 1
 
 local MANIFEST_BYTES = 1 << 20
 local TOTAL_BYTES = 2 << 30 -- unpacked: more is no run, but a bomb
@@ -46,7 +46,7 @@ for _, f in ipairs(M.files) do KNOWN[f[1]] = true end
 ---  files: { path: string, from: string }[] }  path in the bundle, from: the file
 ---@return ftrun.Bundle.Manifest
 function M.write(path, o)
-  local manifest = { format = M.FORMAT, ftrun = version, run = o.run, name = o.name, recipe = o.recipe,
+  local manifest = { format = FORMAT, ftrun = version, run = o.run, name = o.name, recipe = o.recipe,
     with_data = o.with_data, files = json.array {} }
   for i, f in ipairs(o.files) do
     if not M.harmless(f.path) then
@@ -103,8 +103,8 @@ local function check_manifest(path, m)
   if type(m) ~= "table" or m.format == nil then
     refuse(path, "its manifest cannot be read; ftrun has not written it")
   end
-  if m.format ~= M.FORMAT then
-    refuse(path, ("has format %s, and this ftrun %s reads format %d"):format(tostring(m.format), version, M.FORMAT),
+  if m.format ~= FORMAT then
+    refuse(path, ("has format %s, and this ftrun %s reads format %d"):format(tostring(m.format), version, FORMAT),
       ("It was written by ftrun %s; use that version, or a newer one."):format(tostring(m.ftrun)))
   end
   for _, key in ipairs { "run", "name", "ftrun" } do

@@ -1,5 +1,6 @@
---- The W&B tracker: one offline run in the folder of the run, wandb/offline-run-<time>-<id>/, laid out as W&B's SDK
---- does it, for `wandb sync`. The run's id is ftrun's own, so that W&B knows a run that was interrupted again.
+--- The W&B tracker: one W&B run in the folder of the run, wandb/offline-run-<time>-<id>/, laid out as W&B's SDK does
+--- it, for `wandb sync`, or sent while it is written. The run's id is ftrun's own, so that W&B knows a run that was
+--- interrupted again.
 ---
 --- events.jsonl is the truth here too: when a run is taken up again the log is made anew from the earlier events,
 --- beside the old one, and takes its place. So nothing is missing or there twice, wherever a kill came.

@@ -115,7 +115,7 @@ end
 --- The job as the provider has it, by the provider's own names.
 ---@param job table  canonical; see providers/values.lua
 ---@return table
-function content.job_facts(job)
+local function job_facts(job)
   return { id = job.id, object = "fine_tuning.job", created_at = date(job.created_at),
     finished_at = date(job.finished_at), estimated_finish = job.estimated_finish, model = job.base_model,
     fine_tuned_model = job.model, status = job.status, seed = job.seed, trained_tokens = job.trained_tokens,
@@ -126,7 +126,7 @@ function content.job_facts(job)
 end
 
 local function log_model(t, job)
-  local facts = content.job_facts(job)
+  local facts = job_facts(job)
   local c = t.c
   facts.ftrun = { run = c.summary and c.summary.id, recipe = c.recipe.name, recipe_sha256 = c.recipe.sha256,
     data_sha256 = c.prepare.sha256, provider = c.provider and c.provider.name }
@@ -185,7 +185,7 @@ function content.closing(t, event)
   local c = t.c
   keep_lock(t)
   if c.watch and c.watch.id then
-    t:add(records.config(content.job_facts(c.watch)))
+    t:add(records.config(job_facts(c.watch)))
     if event.model then log_model(t, c.watch) end
   end
   if c.evaluate and c.evaluate.scores then

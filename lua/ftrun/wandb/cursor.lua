@@ -28,12 +28,12 @@ Cursor.__index = Cursor
 --- The path of the cursor of a log.
 ---@param log_path string
 ---@return string
-function cursor.path(log_path)
+local function path(log_path)
   return log_path .. ".sent.json"
 end
 
 local function fresh(log_path)
-  return setmetatable({ log_path = log_path, path = cursor.path(log_path), history = 0, output = 0, files = {},
+  return setmetatable({ log_path = log_path, path = path(log_path), history = 0, output = 0, files = {},
     artifacts = {} }, Cursor)
 end
 
@@ -63,7 +63,7 @@ end
 ---@return "none"|"part"|"all"
 function cursor.state(log_path)
   if not fs.stat(cursor.mark(log_path)) then return "none" end
-  if not fs.stat(cursor.path(log_path)) then return "all" end -- W&B's own sync was here
+  if not fs.stat(path(log_path)) then return "all" end -- W&B's own sync was here
   local self = cursor.open(log_path)
   return self.complete and (self.lost or 0) == 0 and "all" or "part"
 end
@@ -81,7 +81,7 @@ end
 ---@param log_path string
 function cursor.forget(log_path)
   fs.remove(cursor.mark(log_path))
-  fs.remove(cursor.path(log_path))
+  fs.remove(path(log_path))
   fs.remove(log_path .. ".syncstate")
 end
 

@@ -44,7 +44,7 @@ local metric = { { 1, "name", "string" }, { 4, "step_metric", "string" },
   { 7, "summary", aggregates } }
 
 --- One record: a number that counts them, and one of the others.
-records.shape = {
+local shape = {
   { 1, "num", "int" },
   { 2, "history", { { ITEM, "item", item, true }, { 2, "step", { { 1, "num", "int" } } } } },
   { 3, "summary", changes },
@@ -66,7 +66,7 @@ records.shape = {
 }
 
 -- a history record's own fields: most records are one
-local ROW = { records.shape[1], records.shape[2] }
+local ROW = { shape[1], shape[2] }
 
 --- Text that a record may hold: bytes that are no UTF-8 become "?".
 ---@param s string
@@ -225,12 +225,12 @@ function records.footer() return { footer = {} } end
 ---@return string? code
 function records.encode(record, number)
   record.num = number
-  return native.encode(record.history and ROW or records.shape, record)
+  return native.encode(record.history and ROW or shape, record)
 end
 
 ---@return table? record
 function records.decode(bytes)
-  return native.decode(records.shape, bytes)
+  return native.decode(shape, bytes)
 end
 
 return records

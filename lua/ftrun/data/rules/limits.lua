@@ -3,11 +3,12 @@ local codes = require "ftrun.data.rules.codes"
 
 local M = {}
 
+local FILES_BYTES = 512 * 1024 * 1024        -- one request to /files
+local UPLOADS_BYTES = 8 * 1024 * 1024 * 1024 -- assembled through /uploads
+local IMAGE_ROWS = 50000                     -- examples with images
+
 M.LEAST = 10                         -- examples of a training file
-M.FILES_BYTES = 512 * 1024 * 1024    -- one request to /files
-M.UPLOADS_BYTES = 8 * 1024 * 1024 * 1024 -- assembled through /uploads
 M.IMAGES = 10                        -- in one example
-M.IMAGE_ROWS = 50000                 -- examples with images
 M.IMAGE_BASE64 = (10 * 1024 * 1024 + 2) // 3 * 4 + 64 -- characters of a data URL of 10 MB
 M.FUNCTIONS = 128                    -- in one row
 
@@ -69,13 +70,13 @@ function M.check(method, file, model)
   elseif most and file.rows > most then
     found("invalid_n_examples", ("%s, a %s file of the method %s may have %d"):format(count(file.rows),
       file.validation and "validation" or "training", method, most))
-  elseif file.image_rows > M.IMAGE_ROWS then
-    found("invalid_n_examples", ("%s with images, %d are allowed"):format(count(file.image_rows), M.IMAGE_ROWS))
+  elseif file.image_rows > IMAGE_ROWS then
+    found("invalid_n_examples", ("%s with images, %d are allowed"):format(count(file.image_rows), IMAGE_ROWS))
   end
   local bytes = file.bytes or 0
-  if bytes > M.UPLOADS_BYTES then
+  if bytes > UPLOADS_BYTES then
     found("file_too_large", ("%.1f GB, uploads take 8 GB"):format(bytes / 1024 ^ 3))
-  elseif bytes > M.FILES_BYTES then
+  elseif bytes > FILES_BYTES then
     found("file_needs_upload", ("%.0f MB, /files takes 512 MB"):format(bytes / 1024 ^ 2))
   end
   if model and (model.methods[method] == false or method == "completions" and not model.methods.completions) then
