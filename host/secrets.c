@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "buf.h"
@@ -199,12 +200,23 @@ static const char *lookup(void *context, const char *name, size_t len) {
   return get_any(copy);
 }
 
-/* Reads a whole file. 0, or an errno; EOVERFLOW past the limit. */
+static bool is_link(const char *path) {
+  struct stat st;
+  return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
+static bool is_utf16(const struct ft_buf *text) {
+  return text->len >= 2 &&
+         (memcmp(text->data, "\xff\xfe", 2) == 0 || memcmp(text->data, "\xfe\xff", 2) == 0);
+}
+
+/* Reads a whole file. 0, or an errno; EOVERFLOW past the limit, ENOLINK for a link that leads
+ * nowhere, EILSEQ for another encoding. */
 static int read_file(const char *path, struct ft_buf *out) {
   char chunk[4096];
   ssize_t n;
   int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return errno;
+  if (fd < 0) return errno == ELOOP || (errno == ENOENT && is_link(path)) ? ENOLINK : errno;
   int failed = ft_buf_reserve(out, FILE_BYTES) ? ENOMEM : 0;
   while (!failed && (n = read(fd, chunk, sizeof chunk)) != 0) {
     if (n < 0 && errno == EINTR) continue;
@@ -216,7 +228,23 @@ static int read_file(const char *path, struct ft_buf *out) {
   }
   close(fd);
   explicit_bzero(chunk, sizeof chunk);
-  return failed;
+  return !failed && is_utf16(out) ? EILSEQ : failed;
+}
+
+static int fail_file(lua_State *L, const char *path, int errnum) {
+  switch (errnum) {
+  case EOVERFLOW:
+    return ft_fail(L, "too_large", "%s: too large: it, or what its ${...} stand for, is over 1 MiB",
+                   path);
+  case EISDIR:
+    return ft_fail(L, "folder", "%s: is a folder, not a file", path);
+  case EILSEQ:
+    return ft_fail(L, "encoding", "%s: is UTF-16, not UTF-8", path);
+  case ENOLINK:
+    return ft_fail(L, "dangling", "%s: is a link to a file that is not there", path);
+  default:
+    return ft_fail_errno(L, path, errnum);
+  }
 }
 
 /* What became of a file; no part of it is a secret. */
@@ -263,7 +291,7 @@ static int secrets_load(lua_State *L) {
   }
   ft_buf_wipe(&text);
   if (report.failed && report.failed != ENOENT && report.failed != ENOTDIR)
-    return ft_fail_errno(L, path, report.failed);
+    return fail_file(L, path, report.failed);
   if (report.line)
     return ft_fail(L, "syntax", "%s:%u: not a NAME=value line, or a quote that is not closed", path,
                    report.line);
@@ -343,6 +371,16 @@ static int find_in_file(const char *path, const char *name, struct ft_buf *text,
   return ft_envfile_find(text->data, text->len, name, place, value) ? ENOMEM : 0;
 }
 
+/* Programs would take such a value for a shorter one: whether it is secret cannot be told. */
+static bool holds_nul(const struct ft_buf *text, const struct ft_envfile_place *place) {
+  return place->found && place->to > place->from &&
+         memchr(text->data + place->from, '\0', place->to - place->from);
+}
+
+static int fail_nul(lua_State *L, const char *path, const char *name) {
+  return ft_fail(L, "nul", "%s: the value of %s holds a zero byte", path, name);
+}
+
 static int refuse_secret(lua_State *L, const char *name) {
   return luaL_error(L, "%s is a secret, its value stays outside Lua", name);
 }
@@ -359,15 +397,17 @@ static int secrets_read_setting(lua_State *L) {
   size_t len = failed || !place.found ? 0 : place.to - place.from;
   bool secret = name_is_secret(name) || (value.len > 0 && is_secret(name, value.data));
   bool large = len >= sizeof kept[0] || value.len >= sizeof kept[0];
-  if (!failed && !secret && !large && place.found) {
+  bool nul = !failed && holds_nul(&text, &place);
+  if (!failed && !secret && !large && !nul && place.found) {
     if (value.len > 0) memcpy(kept[0], value.data, value.len);
     memcpy(kept[1], text.data + place.from, len);
   }
   size_t value_len = value.len;
   ft_buf_wipe(&value);
   ft_buf_wipe(&text);
-  if (failed) return ft_fail_errno(L, path, failed);
+  if (failed) return fail_file(L, path, failed);
   if (secret) return refuse_secret(L, name);
+  if (nul) return fail_nul(L, path, name);
   if (!place.found) {
     luaL_pushfail(L);
     return 1;
@@ -391,7 +431,7 @@ static int secrets_adopt(lua_State *L) {
   if (found && ft_secrets_keep(as, value.data, path)) failed = ENOMEM;
   ft_buf_wipe(&value);
   ft_buf_wipe(&text);
-  if (failed) return ft_fail_errno(L, path, failed);
+  if (failed) return fail_file(L, path, failed);
   lua_pushboolean(L, found);
   return 1;
 }
@@ -411,7 +451,8 @@ static int secrets_write_setting(lua_State *L) {
   ft_buf_init(&out, 2 * FILE_BYTES);
   int failed = find_in_file(path, name, &text, &place, &value);
   bool secret = value.len > 0 && is_secret(name, value.data);
-  if (!failed && !secret) {
+  bool nul = !failed && holds_nul(&text, &place);
+  if (!failed && !secret && !nul) {
     failed = ft_envfile_change(text.data, text.len, name, raw, &out) ? ENOMEM : 0;
     if (!failed) failed = replace_file(path, &out);
   }
@@ -419,7 +460,8 @@ static int secrets_write_setting(lua_State *L) {
   ft_buf_wipe(&value);
   ft_buf_wipe(&out);
   if (secret) return refuse_secret(L, name);
-  if (failed) return ft_fail_errno(L, path, failed);
+  if (nul) return fail_nul(L, path, name);
+  if (failed) return fail_file(L, path, failed);
   lua_pushboolean(L, 1);
   return 1;
 }

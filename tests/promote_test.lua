@@ -176,6 +176,44 @@ t.test("a link that leads out of the current folder is no way out, and one that 
   end)
 end)
 
+t.test("a file that cannot be changed without losing something stays as it is, with a word on what to do", function()
+  for _, case in ipairs {
+    { "ln -s conf/real.env .env", "dangling", "is a link to a file that is not there", "Make the file" },
+    { "ln -s .env .env", "dangling", "is a link to a file that is not there", "remove the link" },
+    { "mkdir .env", "folder", "is a folder, not a file", "remove the folder" },
+    { "head -c 1100000 /dev/zero | tr '\\0' '#' >.env", "too_large", "is over 1 MiB", "right file" },
+    { "printf 'OPENAI_MODEL=a\\0b\\n' >.env", "nul", "the value of OPENAI_MODEL holds a zero byte", "editor" },
+    { "printf '\\377\\376A\\0=\\0001\\0\\n\\0' >.env", "encoding", "is UTF-16", "UTF-8" },
+  } do
+    in_folder(function(dir, put)
+      local function look()
+        local command = "cd '%s' && stat -c '%%F %%s' .env && readlink .env; cat .env 2>&1 | cksum"
+        return io.popen(command:format(dir)):read "a"
+      end
+      os.execute(("cd '%s' && %s"):format(dir, case[1]))
+      local before = look()
+      t.raises(case[3], promote.check, recipe(dir .. "/.env", { given = true })) -- before anything is paid
+      local e = t.raises(case[3], put)
+      t.eq({ e.kind, e.code }, { "system", case[2] })
+      t.has(e.advice, case[4])
+      t.fails(case[2], secrets.write_setting(dir .. "/.env", "OPENAI_MODEL", "x"))
+      t.eq(look(), before)
+      t.eq(promote.records(), {})
+    end)
+  end
+end)
+
+t.test("zero bytes elsewhere in the file stay where they are", function()
+  in_folder(function(dir, put)
+    local text = "A=1\0x\nOPENAI_MODEL=old # c\0d\nB=2\0"
+    assert(fs.write(dir .. "/.env", text))
+    put()
+    t.eq(fs.read(dir .. "/.env"), "A=1\0x\nOPENAI_MODEL=" .. MODEL .. " # c\0d\nB=2\0")
+    promote.rollback()
+    t.eq(fs.read(dir .. "/.env"), text)
+  end)
+end)
+
 t.test("a key that is a secret or a setting of ftrun is no place for a model's id", function()
   for _, key in ipairs { "OPENAI_API_KEY", "DATABASE_URL", "OPENAI_BASE_URL", "NO_PROXY", "MY_TOKEN", "FTRUN_LUA" } do
     t.eq(t.raises(key .. " is a secret, or a setting of ftrun", promote.locate, recipe(".env", { key = key })).kind,
@@ -184,16 +222,17 @@ t.test("a key that is a secret or a setting of ftrun is no place for a model's i
 end)
 
 t.test("secrets of the file stay in C: reading one, or a URL with a password, raises", function()
-  in_folder(function(dir)
+  in_folder(function(dir, put)
     local path = dir .. "/.env"
     assert(fs.write(path, "OPENAI_API_KEY=sk-very-secret-1\nOPENAI_MODEL=postgres://u:pass1word@h/d\n"))
     t.raises("is a secret", secrets.read_setting, path, "OPENAI_API_KEY")
     t.raises("is a secret", secrets.read_setting, path, "OPENAI_MODEL")
+    t.eq(t.raises("OPENAI_MODEL holds a secret", put).kind, "setting")
     t.raises("is a secret", secrets.write_setting, path, "OPENAI_API_KEY", "x")
     t.raises("is a secret", secrets.write_setting, path, "OPENAI_MODEL", "x")
     t.raises("a name of letters", secrets.write_setting, path, "A=1\nB", "b")
     t.eq(fs.read(path), "OPENAI_API_KEY=sk-very-secret-1\nOPENAI_MODEL=postgres://u:pass1word@h/d\n")
-    t.fails("io", secrets.read_setting(dir, "OTHER"))
+    t.fails("folder", secrets.read_setting(dir, "OTHER"))
     t.eq(secrets.read_setting(dir .. "/none", "OTHER"), nil)
   end)
 end)

@@ -2,6 +2,7 @@
 --- exit codes.
 local argparse = require "argparse"
 local commands = require "ftrun.commands"
+local dotenv = require "ftrun.dotenv"
 local err = require "ftrun.err"
 local log = require "ft.log"
 local progress = require "ft.progress"
@@ -173,8 +174,8 @@ return setmetatable(cli, { __call = function(_, ...)
   wrap.messages()
   local ok, result = pcall(function()
     local count, message, code = secrets.load(".env")
-    if not count and code ~= "syntax" then err.raise("setting", message, { code = code }) end
-    if not count then log.warn(message .. "; the line is passed over") end
+    if not count and not dotenv.PASSED[code] then dotenv.fail("setting", message, code) end
+    if not count then log.warn(message .. dotenv.PASSED[code]) end
     if #argv == 0 then argv[1] = "--help" end
     local words = with_command(argv)
     local args = cli.parser(words[1]):parse(words)

@@ -17,7 +17,8 @@ local secrets = {}
 ---@param path string
 ---@return integer? count  names read
 ---@return string? message  path:line: what is wrong
----@return string? code     "syntax", "io", "denied"
+---@return string? code     "syntax", "io", "denied", "too_large" (past 1 MiB), "folder", "encoding" (UTF-16), "dangling" (a link to
+---  a file that is not there)
 function secrets.load(path) end
 
 --- Where the value comes from: "environment", the `.env` path, or nil when it is not set. An empty value counts as not set.
@@ -45,7 +46,7 @@ function secrets.describe(name) end
 ---@param name string
 ---@return string? value    nil alone when the file or the setting is not there
 ---@return string? raw      or the message
----@return string? code     "io", "denied", "too_large"
+---@return string? code     as load, and "too_large" for a value, "nul" for one with a zero byte
 function secrets.read_setting(path, name) end
 
 --- Takes a setting of a file as a secret, whose value Lua does not see, and to be found under another name.
@@ -54,7 +55,7 @@ function secrets.read_setting(path, name) end
 ---@param as string    the name of a secret (it holds KEY, say)
 ---@return boolean? found   nil when the file cannot be read; one that is not there holds nothing
 ---@return string? message
----@return string? code     "io", "denied", "too_large"
+---@return string? code     as load
 function secrets.adopt(path, name, as) end
 
 --- Changes one setting of a file, in one step and without touching any other byte; a new file is its owner's alone. Of several
@@ -64,7 +65,7 @@ function secrets.adopt(path, name, as) end
 ---@param raw string?  the value as it is to be written, with quotes where it needs them; nil takes the line out
 ---@return true? ok
 ---@return string? message
----@return string? code     "io", "denied", "disk_full"
+---@return string? code     as read_setting, and "disk_full"; then the file is as it was
 function secrets.write_setting(path, name, raw) end
 
 return secrets

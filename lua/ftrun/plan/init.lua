@@ -178,7 +178,7 @@ local function problems(recipe, plan, facts)
     if found and found.over then list[#list + 1] = too_long(name, found, limit, recipe.base_model) end
   end
   if recipe.promote then -- known before anything is paid for
-    local ok, e = pcall(promote.locate, recipe)
+    local ok, e = pcall(promote.check, recipe)
     if not ok and not err.is(e) then error(e, 0) end
     if not ok then list[#list + 1] = { kind = e.kind, code = "promote", message = e.message, advice = e.advice } end
   end

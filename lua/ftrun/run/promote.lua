@@ -2,6 +2,7 @@
 --- and a line in promotions.jsonl says when, why, and what stood there before. The file's other values may be secrets:
 --- they stay in C.
 local amounts = require "ftrun.text.amounts"
+local dotenv = require "ftrun.dotenv"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
 local journal = require "ftrun.run.journal"
@@ -74,6 +75,16 @@ local function check_key(recipe, key)
   end
 end
 
+local function read(path, key)
+  local ok, value, raw, code = pcall(secrets.read_setting, path, key)
+  if not ok then
+    err.raise("setting", key .. " holds a secret, such as a URL with a password; a model's id does not belong there",
+      { where = path, advice = "Use a name of its own, such as OPENAI_MODEL." })
+  end
+  if not value and code then dotenv.fail("system", raw, code) end
+  return value, raw
+end
+
 --- The file that a recipe promotes into, as an absolute path. A recipe is other people's code: by itself it reaches
 --- only files named like .env below the current folder; who starts it may name another with --set promote.env_file=....
 ---@param recipe ftrun.Recipe
@@ -102,6 +113,10 @@ function M.locate(recipe)
   return whole
 end
 
+--- Raises what would keep a model from being promoted: that is to be known before anything is sent.
+---@param recipe ftrun.Recipe
+function M.check(recipe) read(M.locate(recipe), recipe.promote.key) end
+
 local function brief(evaluation)
   local list = {}
   for i, s in ipairs(evaluation and evaluation.scores or {}) do
@@ -111,10 +126,9 @@ local function brief(evaluation)
   return json.array(list)
 end
 
-local function read(path, key)
-  local value, raw, code = secrets.read_setting(path, key)
-  if not value and code then err.raise("system", raw, { code = code }) end
-  return value, raw
+local function write(path, key, raw)
+  local ok, message, code = secrets.write_setting(path, key, raw)
+  if not ok then dotenv.fail("system", message, code) end
 end
 
 local function hold()
@@ -146,7 +160,7 @@ function M.run(o)
     return record
   end
   note(record)
-  err.check("system", secrets.write_setting(path, key, o.model))
+  write(path, key, o.model)
   return record
 end
 
@@ -177,7 +191,7 @@ function M.rollback()
   local record = { action = "rollback", of = i, run = last.run, key = last.key, env_file = last.env_file,
     model = last.previous }
   note(record)
-  err.check("system", secrets.write_setting(last.env_file, last.key, last.previous_raw))
+  write(last.env_file, last.key, last.previous_raw)
   local info = last.created and fs.stat(last.env_file)
   if info and info.bytes == 0 then err.check("system", fs.remove(last.env_file)) end
   M.tell(record)
