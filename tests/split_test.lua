@@ -213,6 +213,14 @@ t.test("the command splits gzip files and standard input, and reports to people 
     t.has(people.out, "validation")
     t.has(people.out, "common")
     t.has(people.out, "(10 %)")
+    local long = ("Розпорядження "):rep(10)
+    local line = ('{"k":"%s","t":"%s"}\n'):format(long, long)
+    assert(fs.write(dir .. "/uk.jsonl", line:rep(9) .. '{"k":"Закон","t":"1"}\n'))
+    local cut = program.run(dir, {}, "split", "uk.jsonl", "--stratify-by", "k", "--output-dir", "uk").out
+    t.has(cut, "  " .. ("Розпорядження "):rep(2) .. "Розпоряджен…  train ")
+    t.has(cut, "  Закон" .. (" "):rep(37) .. "train ")
+    local moment = program.run(dir, {}, "split", "uk.jsonl", "--time-by", "t", "--output-dir", "uk").err
+    t.has(moment, "got '" .. ("Розпорядження "):rep(2) .. "Розпорядженн'")
     t.ok(fs.stat(dir .. "/train.jsonl"), "beside the first file")
     local again = program.run(dir, {}, "split", "train.jsonl")
     t.eq(again.code, 2)
@@ -224,5 +232,16 @@ t.test("the command splits gzip files and standard input, and reports to people 
     t.eq(program.run(dir, {}, "split", "a.jsonl", "--validation", "1.5").code, 2)
     t.eq(program.run(dir, {}, "split", "none.jsonl").code, 11)
     t.eq(program.run(dir, {}, "split", "a.jsonl", "--group-by", "metadata.lw").code, 4)
+    for _, path in ipairs { "", "a[x]", "a..b", ("a."):rep(20) } do
+      local wrong = program.run(dir, {}, "split", "a.jsonl", "--group-by", path, "--output-dir", "new")
+      t.eq(wrong.code, 2)
+      t.has(wrong.err, "option '--group-by': expected ")
+    end
+    t.eq(fs.stat(dir .. "/new"), nil)
+    assert(fs.write(dir .. "/r.lua", 'return ft.recipe { name = "r", base_model = "gpt-4o-mini-2024-07-18",\n'
+      .. 'dataset = ft.jsonl { path = "a.jsonl" },\nsplit = { validation = 0.1, group_by = "a[x]" } }'))
+    local wrong = program.run(dir, {}, "plan", "r.lua")
+    t.eq(wrong.code, 3)
+    t.has(wrong.err, "r.lua:3: split.group_by: expected an index")
   end)
 end)

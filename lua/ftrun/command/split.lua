@@ -1,5 +1,6 @@
 --- ftrun split F...: JSONL rows into train and validation.
 local amounts = require "ftrun.text.amounts"
+local columns = require "ftrun.text.columns"
 local err = require "ftrun.err"
 local json = require "ftrun.json"
 local log = require "ft.log"
@@ -8,7 +9,8 @@ local splitfile = require "ftrun.data.splitfile"
 
 local command = {}
 
-local SHOWN = 20 -- strata that are shown
+local SHOWN = 20  -- strata that are shown
+local LETTERS = 40 -- of their values
 
 local function share(text)
   local n = tonumber(text)
@@ -18,21 +20,26 @@ local function share(text)
   return n >= 1 and math.tointeger(n) or n
 end
 
+local function shorten(value)
+  if (utf8.len(value) or 0) <= LETTERS then return value end
+  return value:sub(1, utf8.offset(value, LETTERS) - 1) .. "…"
+end
+
 local function show(made)
   local number = amounts.number
   for _, side in ipairs { "train", "validation" } do
     local file = made[side]
-    log.out(("%-11s %s rows, %s, sha256 %s  %s\n"):format(side, number(file.rows), amounts.size(file.bytes),
+    log.out(("%-11s %s, %s, sha256 %s  %s\n"):format(side, amounts.count(file.rows, "row"), amounts.size(file.bytes),
       file.sha256:sub(1, 16), file.path))
   end
-  for i, s in ipairs(made.strata or {}) do
-    if i > SHOWN then
-      log.out(("  and %d more values\n"):format(#made.strata - SHOWN))
-      break
-    end
-    log.out(("  %-30s train %s, validation %s (%.0f %%)\n"):format(s.value == "" and "(none)" or s.value:sub(1, 60),
-      number(s.train), number(s.validation), 100 * s.validation / (s.train + s.validation)))
+  local list, strata = {}, made.strata or {}
+  for i = 1, math.min(#strata, SHOWN) do
+    local s = strata[i]
+    list[i] = { "  " .. (s.value == "" and "(none)" or shorten(s.value)), "train " .. number(s.train) .. ",",
+      ("validation %s (%.0f %%)"):format(number(s.validation), 100 * s.validation / (s.train + s.validation)) }
   end
+  if list[1] then columns(list, 1) end
+  if #strata > SHOWN then log.out(("  and %d more values\n"):format(#strata - SHOWN)) end
 end
 
 function command.main(args)

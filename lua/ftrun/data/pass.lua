@@ -218,6 +218,12 @@ end
 ---@param options ftrun.ReadOptions
 ---@param emit fun(json: string, label: string, group: string, stratum: string?, moment: number?)
 function Pass:read(recipe, field, options, emit)
+  if not recipe.dataset.example then
+    local name, message = splits.no_path(recipe.split)
+    if name then
+      err.raise("recipe", ("split.%s: %s"):format(name, message), { where = recipe:where("split", name) })
+    end
+  end
   self.fields = self.fields or splits.fields(recipe.split)
   collectgarbage("incremental", 1000) -- the small steps come in only if the full collections below do not
   local rows <close> = setmetatable({ source = source.open(recipe, field) },

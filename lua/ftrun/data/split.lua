@@ -31,7 +31,8 @@ end
 function M.moment(text)
   local n = tonumber(text) or time.parse(text)
   if n and n == n then return n end
-  return nil, ("expected a number, a date such as 2026-11-22, or a date and time, got '%.40s'"):format(text)
+  local shown = utf8.len(text) and text:sub(1, (utf8.offset(text, 41) or 0) - 1) or "bytes that are no text"
+  return nil, ("expected a number, a date such as 2026-11-22, or a date and time, got '%s'"):format(shown)
 end
 
 -- ---- decided at the end ----
@@ -175,6 +176,17 @@ end
 -- ---- the fields of a row ----
 
 local FIELDS = { "group_by", "stratify_by", "time_by" }
+
+--- Whether the fields of a rule can be paths in lines of JSON; else which one cannot, and why.
+---@param rule ftrun.SplitRule?
+---@return string? name
+---@return string? message
+function M.no_path(rule)
+  for _, name in ipairs(FIELDS) do
+    local ok, message = pcall(dataset.pick, "{}", { rule and rule[name] })
+    if not ok then return name, "expected " .. tostring(message):match "%((.*)%)$" end
+  end
+end
 
 --- Reads what a rule needs from rows: of(row, own) -> group, stratum, moment, or nil, message. A row is a table of
 --- columns, or a line of JSON, whose fields are paths (see dataset.pick). A row without its group stands alone, as

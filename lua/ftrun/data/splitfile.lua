@@ -104,6 +104,8 @@ end
 ---@return ftrun.SplitResult
 function M.run(paths, options)
   local outputs = { options.dir .. "/train.jsonl", options.dir .. "/validation.jsonl" }
+  local name, message = splits.no_path(options.rule)
+  if name then err.raise("usage", ("option '--%s': %s"):format(name:gsub("_", "-"), message)) end
   err.check("system", fs.mkdir(options.dir))
   check_outputs(paths, outputs)
   local before = there(outputs)
