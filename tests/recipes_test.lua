@@ -136,21 +136,22 @@ end)
 
 -- ---- what can go wrong ----
 
-local function with(dir, fields)
+local function with(dir, fields, split)
   local path = dir.path .. "/x.lua"
   assert(fs.write(path, ([[return ft.recipe { name = "x", base_model = "m",
   dataset = ft.postgres {
     %s,
     example = function(row) return ft.chat { user = row.q, assistant = row.a } end },
-}]]):format(table.concat(fields, ",\n    "))))
+  %s
+}]]):format(table.concat(fields, ",\n    "), split and "split = " .. split or "")))
   return recipe.load(path)
 end
 
 local GOOD = "SELECT 'k' || i AS k, 'q' || i AS q, 'a' AS a FROM generate_series(1, 20) i ORDER BY i"
 local URL = 'url = ft.env "DATABASE_URL"'
 
-local function fault(kind, dir, fields)
-  local ok, e = pcall(dataset.prepare, with(dir, fields), { dir = dir.path .. "/run" })
+local function fault(kind, dir, fields, split)
+  local ok, e = pcall(dataset.prepare, with(dir, fields, split), { dir = dir.path .. "/run" })
   t.ok(not ok, "nothing was raised")
   if not err.is(e) then error(e, 0) end
   t.eq(e.kind, kind, e.message)
@@ -174,6 +175,14 @@ t.test("a missing table and a missing column are named with the query's line", f
   e = fault("database", dir, { URL, 'key = "k"', 'query = "SELECT nosuch FROM pg_class"' })
   t.eq(e.code, "42703")
   t.has(e.message, 'column "nosuch" does not exist')
+end)
+
+t.test("a column that is NULL in all rows splits nothing, and is named", function()
+  local dir <close> = t.folder()
+  local e = fault("recipe", dir, { URL, 'key = "q"', 'query = "SELECT 1 AS q, 2 AS a, NULL AS day FROM generate_series(1, 20)"' },
+    '{ validation = 0.5, time_by = "day" }')
+  t.eq({ e.message, e.advice, e.where },
+    { 'split.time_by: in all rows "day" is NULL', nil, dir.path .. "/x.lua:7" })
 end)
 
 t.test("a key that the query does not have is a recipe error with the nearest column", function()

@@ -72,8 +72,10 @@ local function check_whole(self, recipe, after)
       where = recipe:where("dataset", "example"), code = "no_examples" })
   end
   for _, at in ipairs(self.fields.missing()) do
-    err.raise("recipe", ("split.%s: no row has %s"):format(at[1], words.show(at[2])), {
-      where = recipe:where("split", at[1]), advice = "Fields of ready-made lines are paths, such as metadata.law." })
+    local lines = not recipe.dataset.example
+    local text = lines and "split.%s: no row has %s" or "split.%s: in all rows %s is NULL"
+    err.raise("recipe", text:format(at[1], words.show(at[2])), { where = recipe:where("split", at[1]),
+      advice = lines and "Fields of ready-made lines are paths, such as metadata.law." or nil })
   end
 end
 
