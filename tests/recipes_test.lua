@@ -179,7 +179,8 @@ end)
 
 t.test("a column that is NULL in all rows splits nothing, and is named", function()
   local dir <close> = t.folder()
-  local e = fault("recipe", dir, { URL, 'key = "q"', 'query = "SELECT 1 AS q, 2 AS a, NULL AS day FROM generate_series(1, 20)"' },
+  local query = 'query = "SELECT 1 AS q, 2 AS a, NULL AS day FROM generate_series(1, 20)"'
+  local e = fault("recipe", dir, { URL, 'key = "q"', query },
     '{ validation = 0.5, time_by = "day" }')
   t.eq({ e.message, e.advice, e.where },
     { 'split.time_by: in all rows "day" is NULL', nil, dir.path .. "/x.lua:7" })

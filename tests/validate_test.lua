@@ -2,12 +2,14 @@ local t = require "harness"
 local codes = require "ftrun.data.rules.codes"
 local findings = require "ftrun.data.findings"
 local fs = require "ft.fs"
+local inspect = require "ftrun.data.inspect"
 local json = require "ftrun.json"
 local limits = require "ftrun.data.rules.limits"
 local mend = require "ftrun.data.mend"
 local native = require "ft.dataset"
 local program = require "program"
 local rules = require "ftrun.data.rules"
+local splitfile = require "ftrun.data.splitfile"
 local validate = require "ftrun.data.validate"
 
 local GOOD = '{"messages": [{"role": "user", "content": "питання %d"}, {"role": "assistant", "content": "a"}]}'
@@ -107,6 +109,21 @@ t.test("a line beyond the limit is a fault, and the next one is read", function(
   local got = {}
   for kind, line, _, code in function() return scan.s:next() end do got[#got + 1] = kind .. line .. tostring(code) end
   t.eq(got, { 'new1[0]', "fault2too_long", "known3nil", "fault4too_long" })
+end)
+
+t.test("a disk that cannot be read is no fault of the data, whoever reads", function()
+  local dir <close> = t.folder()
+  local broken = "/proc/self/mem" -- a file whose first byte cannot be read
+  for name, read in pairs {
+    validate = function() validate.file(broken, {}, print) end,
+    fix = function() mend.copy(broken, dir.path .. "/out", "supervised", print) end,
+    deep = function() inspect.new():file("train", broken) end,
+    split = function() splitfile.run({ broken }, { rule = { validation = 0.5 }, seed = 1, dir = dir.path }) end,
+  } do
+    local ok, e = pcall(read)
+    t.eq({ name, ok, e.kind, e.code }, { name, false, "system", "io" })
+  end
+  t.eq(fs.list(dir.path), {})
 end)
 
 t.test("a row of many faults tells the first sixteen", function()

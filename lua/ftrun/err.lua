@@ -85,4 +85,12 @@ function err.check(kind, value, message, code, ...)
   return value, message, code, ...
 end
 
+--- Raises what a reader of lines ran into: the machine's fault, or the file's.
+---@param message string
+---@param code string    as ft.dataset.reader gives it
+---@param where string?  the file
+function err.unreadable(message, code, where)
+  err.raise(code == "io" and "system" or "data", message, { code = code, where = where })
+end
+
 return err

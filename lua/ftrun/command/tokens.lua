@@ -32,7 +32,7 @@ local function next_batch(reader)
   while bytes < BATCH_BYTES and #lines < BATCH_ROWS do
     local line, number, code = reader:next()
     if not line then
-      if code then err.raise(code == "io" and "system" or "data", number, { code = code }) end
+      if code then err.unreadable(number, code) end
       break
     end
     if line:find "%S" then

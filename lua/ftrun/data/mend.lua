@@ -84,9 +84,9 @@ function M.copy(input, output, method, emit)
     emit { line = number, code = code, path = path, message = message }
   end
   while true do
-    local line, at, _, line_end = reader.r:next()
+    local line, at, code, line_end = reader.r:next()
     if not line then
-      if at then err.raise("data", at) end
+      if at then err.unreadable(at, code) end
       break
     end
     number = at

@@ -216,9 +216,7 @@ local function lines(recipe, paths, field)
       end
       local line, number, code = self.reader:next()
       if line == nil then
-        if code then
-          err.raise("data", tostring(number), { code = code, where = names[current] })
-        end
+        if code then err.unreadable(tostring(number), code, names[current]) end
         before = before + (self.reader:position())
         self.close()
       elseif line:find("%S") then

@@ -57,7 +57,7 @@ local function rows(paths, on_progress, each)
     while true do
       local line, number, code = reader:next()
       if not line then
-        if code then err.raise(code == "io" and "system" or "data", tostring(number), { code = code }) end
+        if code then err.unreadable(tostring(number), code) end
         break
       end
       if number == 1 then line = line:gsub("^\xEF\xBB\xBF", "") end

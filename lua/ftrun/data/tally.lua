@@ -97,7 +97,7 @@ function M.file(path, counter, options)
   while true do
     local line, number, code = reader:next()
     if not line then
-      if code then err.raise("data", number, { code = code, where = path }) end
+      if code then err.unreadable(number, code, path) end
       return stream:finish()
     end
     if line:find "%S" and stream:add(line, number) then

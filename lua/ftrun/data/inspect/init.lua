@@ -93,16 +93,13 @@ local TURN, LONG = 64, 4096  -- rows, or bytes of one, after which the clock is 
 ---@field keys (fun(line: integer): string?)?  names of the rows
 ---@field on_progress (fun(done: integer, total: integer))?  bytes
 
-local function failed(message, code) err.raise(code == "gzip" and "data" or "system", message, { code = code }) end
-
 --- Looks at all rows of a JSONL file. Raises err "system" or "data" when it cannot be read. Waits: call it from a task.
 ---@param side "train"|"validation"
 ---@param path string
 ---@param options ftrun.InspectFile?
 function Inspector:file(side, path, options)
   options = options or {}
-  local reader, message, problem = dataset.reader(path)
-  if not reader then failed(message, problem) end
+  local reader = err.check("system", dataset.reader(path))
   self.name = options.name
   self.duplicates:begin(options.name)
   collectgarbage("incremental", 1000)
@@ -114,7 +111,7 @@ function Inspector:file(side, path, options)
   while true do
     local line, number, code = reader:next()
     if not line then
-      if code then failed(number, code) end
+      if code then err.unreadable(number, code) end
       return
     end
     self:add(side, number, options.keys and options.keys(number), line)
