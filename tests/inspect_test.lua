@@ -494,6 +494,10 @@ t.test("validate --deep reads files: sides, names, exit code, one finding a line
   t.eq(r.code, 0, r.err)
   t.has(r.out, "all rows together: no errors")
   t.eq(program.run(dir.path, {}, "validate", "--deep", "-").code, 2)
+  assert(fs.write(dir.path .. "/few.jsonl", good(31)[31] .. "\n"))
+  r = program.run(dir.path, {}, "validate", "--deep", "t.jsonl", "few.jsonl")
+  t.eq(r.code, 0, "the second file is one for validation: it may be short; " .. r.out)
+  t.eq(program.run(dir.path, {}, "validate", "t.jsonl", "few.jsonl").code, 4)
 end)
 
 t.test("the same rows give the same findings", function()

@@ -35,10 +35,11 @@ local function show_codes(as_json)
 end
 
 -- Validates one file; its findings go to stdout at once (json), or collected at its end.
-local function check(path, args, all)
-  local own = findings.new()
+local function check(i, args, all)
+  local own, path = findings.new(), args.file[i]
+  local validation = args.validation or args.deep and deep.validates(args.file, i)
   local name = path == "-" and "standard input" or path
-  local result = validate.file(path, { method = args.method, model = args.model, validation = args.validation,
+  local result = validate.file(path, { method = args.method, model = args.model, validation = validation,
     on_progress = function(done, total) progress.update(name, done, total > 0 and total or nil) end },
     function(finding)
       own:add(finding)
@@ -130,7 +131,7 @@ function command.main(args)
   end
   if args.fix then fix(args) end
   local all, rows = findings.new(), 0
-  for _, path in ipairs(args.file) do rows = rows + check(path, args, all).rows end
+  for i in ipairs(args.file) do rows = rows + check(i, args, all).rows end
   if args.deep then examine(args, all) end
   if args.json then
     log.out(dataset.encode({ type = "summary", rows = rows, errors = all.errors, warnings = all.warnings },

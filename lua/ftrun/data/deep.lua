@@ -20,8 +20,14 @@ local function count_tokens(model)
   end
 end
 
---- Looks at all rows of the files together. Of two files the second is the validation side; more than two are all
---- train. Raises what Inspector:file raises. Waits: call it from a task.
+--- Whether a file is the validation side: of two the second, one alone when it is said, and none of more.
+---@param paths string[]
+---@param i integer
+---@param validation boolean?
+---@return boolean
+function M.validates(paths, i, validation) return #paths == 2 and i == 2 or #paths == 1 and validation or false end
+
+--- Looks at all rows of the files together. Raises what Inspector:file raises. Waits: call it from a task.
 ---@param paths string[]
 ---@param options ftrun.deep.Options
 ---@param emit fun(finding: ftrun.Finding)  with `file` when there are several
@@ -29,8 +35,8 @@ end
 function M.files(paths, options, emit)
   local inspector <close> = inspect.new { count_tokens = count_tokens(options.model) }
   for i, path in ipairs(paths) do
-    local second = #paths == 2 and i == 2 or #paths == 1 and options.validation
-    inspector:file(second and "validation" or "train", path, { name = #paths > 1 and path or nil,
+    local side = M.validates(paths, i, options.validation) and "validation" or "train"
+    inspector:file(side, path, { name = #paths > 1 and path or nil,
       on_progress = options.on_progress and function(done, total) options.on_progress(path, done, total) end })
   end
   for _, finding in ipairs(inspector:findings()) do emit(finding) end
