@@ -1,9 +1,11 @@
 --- Commands that list, show and end things of the provider: files, models, batches, permissions; and checkpoints.
 local t = require "harness"
+local digest = require "ft.digest"
 local fs = require "ft.fs"
 local json = require "ftrun.json"
 local program = require "program"
 local providers = require "ftrun.providers"
+local time = require "ft.time"
 
 local ftrun = program.run
 
@@ -24,6 +26,87 @@ local function lines(text)
   for _ in text:gmatch "[^\n]+" do n = n + 1 end
   return n
 end
+
+-- Runs body(dir, env) against a provider that does what `faults` says.
+local function with_faults(faults, body)
+  program.in_project(function(dir)
+    local served = dir .. "/served"
+    assert(fs.mkdir(served))
+    local s = program.start(served, { FTRUN_SERVE_FAULTS = faults }, "serve", "--port", "0", "--json", "--dir", ".")
+    while not s.out():find "\n" do time.sleep(0.01) end
+    local ok, e = pcall(body, dir, { OPENAI_BASE_URL = json.decode(s.out():match "[^\n]+").url,
+      OPENAI_API_KEY = "sk-local-test" })
+    s.kill()
+    if not ok then error(e, 0) end
+  end)
+end
+
+local function write_examples(path, n)
+  local rows = {}
+  for i = 1, n do
+    rows[i] = json.encode { messages = { { role = "user", content = "Q" .. i },
+      { role = "assistant", content = i % 2 == 0 and "even" or "odd" } } } .. "\n"
+  end
+  assert(fs.write(path, table.concat(rows)))
+end
+
+t.test("a file is uploaded once, is trained on by its id, and comes back as it was", function()
+  with_faults("[]", function(dir, env)
+    write_examples(dir .. "/my rows.jsonl", 12)
+    local r = ftrun(dir, env, "files", "upload", "my rows.jsonl")
+    t.eq(r.code, 0, r.err)
+    local id = r.out:match "^(file%-%w+)\n$"
+    t.has(r.err, "my-rows-" .. digest.sha256(fs.read(dir .. "/my rows.jsonl")):sub(1, 16) .. ".jsonl: uploaded as ")
+    r = ftrun(dir, env, "files", "upload", "my rows.jsonl", "--json")
+    local again = json.decode(r.out)
+    t.eq({ again.id, again.uploaded, again.purpose }, { id, false, "fine-tune" })
+    t.eq(#json.decode(ftrun(dir, env, "files", "--json").out), 1)
+    t.eq(fs.list(dir .. "/.ftrun/uploads"), {})
+    t.eq(ftrun(dir, env, "files", "get", id, "-o", "back.jsonl").code, 0)
+    t.eq(fs.read(dir .. "/back.jsonl"), fs.read(dir .. "/my rows.jsonl"))
+    r = ftrun(dir, env, "tune", "-t", id, "--n-epochs", "1", "--monitor", "--yes", "--json")
+    t.eq(program.result(r).state, "succeeded", r.err)
+  end)
+end)
+
+t.test("what cannot be trained on is not uploaded, and is said before anything is asked", function()
+  program.against_server(function(dir, start, requests)
+    write_examples(dir .. "/good.jsonl", 1)
+    assert(fs.write(dir .. "/bad.jsonl", '{"messages":[],}\n'))
+    assert(fs.write(dir .. "/none.jsonl", ""))
+    assert(fs.write(dir .. "/good.txt", "x\n"))
+    for part, words in pairs { ["1 error; nothing was uploaded"] = { "good.jsonl", "bad.jsonl" },
+      ["none.jsonl: is empty"] = { "none.jsonl" }, ["is not named like JSONL"] = { "good.txt" },
+      ["there is no such file"] = { "nosuch.jsonl" }, ["upload which file?"] = {} } do
+      local r = start("files", "upload", table.unpack(words))
+      t.ok(r.code == 4 or r.code == 2, r.err)
+      t.has(r.err, part)
+    end
+    t.eq(requests, {})
+    t.eq(start("files", "upload", "good.txt", "--purpose", "user_data").code, 8)
+    t.eq(requests[1], "GET /v1/files")
+    t.eq(fs.list(dir .. "/.ftrun/uploads"), {})
+  end)
+end)
+
+t.test("an upload whose answer was lost, or that was killed, makes one file all the same", function()
+  local faults = json.encode { { route = "POST /files", kind = "lose" },
+    { route = "POST /files", kind = "stall", seconds = 30, from = 2 } }
+  with_faults(faults, function(dir, env)
+    write_examples(dir .. "/lost.jsonl", 12)
+    write_examples(dir .. "/killed.jsonl", 13)
+    local r = ftrun(dir, env, "files", "upload", "lost.jsonl", "--json")
+    t.eq({ r.code, #json.decode(ftrun(dir, env, "files", "--json").out) }, { 0, 1 }, r.err)
+    local started = program.start(dir, env, "files", "upload", "killed.jsonl")
+    while #json.decode(ftrun(dir, env, "files", "--json").out) < 2 do time.sleep(0.02) end
+    started.kill()
+    t.eq(#fs.list(dir .. "/.ftrun/uploads"), 1, "the intent is on disk")
+    r = ftrun(dir, env, "files", "upload", "killed.jsonl", "--json")
+    t.eq({ r.code, json.decode(r.out).uploaded, #json.decode(ftrun(dir, env, "files", "--json").out) },
+      { 0, false, 2 }, r.err)
+    t.eq(fs.list(dir .. "/.ftrun/uploads"), {})
+  end)
+end)
 
 t.test("files, models, checkpoints and permissions are listed, looked at, and deleted only when told so", function()
   after_a_run(function(dir, env, result)

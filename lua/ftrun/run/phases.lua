@@ -20,6 +20,7 @@ local providers = require "ftrun.providers"
 local report = require "ftrun.report"
 local request = require "ftrun.plan.request"
 local training = require "ftrun.run.training"
+local uploading = require "ftrun.run.upload"
 local watch = require "ftrun.run.watch"
 
 ---@class ftrun.run.Context
@@ -92,48 +93,14 @@ phases[3] = { name = "confirm", run = function(c)
   return { new = c.new }
 end }
 
---- What was agreed to is what is sent: a file that was changed since is not.
-local function check_content(file)
-  local sha256 = err.check("system", digest.sha256_file(file.path))
-  if sha256 ~= file.sha256 then
-    err.raise("data", "the file was changed after the run had prepared it", { where = file.path,
-      advice = "Start a new run with --new." })
-  end
-end
-
---- Whether an upload that was begun may have made a file: one in parts makes none before its last part is there.
-local function may_have_arrived(c, side)
-  if not c.journal:pending("upload:" .. side) then return false end
-  local state, known = c.journal:last("phase", "parts:" .. side), 0
-  if not state then return true end
-  for _ in pairs(state.parts) do known = known + 1 end
-  return known * state.part_bytes >= state.bytes
-end
-
---- One upload per content: the file's name carries its hash, and the provider is asked for it
---- first.
 local function upload(c, side, file)
   if not file then return nil end
   if file.file_id then return { id = file.file_id } end
   local known = c.journal:last("phase", "upload:" .. side)
   if known then return known end
-  local filename = ("%s-%s-%s.jsonl"):format(c.recipe.name, side, file.sha256:sub(1, 16))
-  local function find() return c.provider:find_file { filename = filename, bytes = file.bytes } end
-  local there = once.look(c, "upload:" .. side, may_have_arrived(c, side), find)
-  if there then
-    c.ui.note(("%s: already uploaded as %s"):format(filename, there.id))
-  else
-    check_content(file)
-    c.journal:intend("upload:" .. side, { filename = filename, bytes = file.bytes, sha256 = file.sha256 })
-    there = once.make(c, "upload:" .. side, find, c.provider.put_file, { path = file.path, filename = filename,
-      purpose = "fine-tune", state = c.journal:last("phase", "parts:" .. side),
-      on_state = function(state) c.journal:done("parts:" .. side, state) end,
-      on_progress = function(sent, total) c.ui.progress("uploading " .. side, sent, total) end })
-    c.ui.note(("%s: uploaded as %s"):format(filename, there.id))
-  end
-  local record = { id = there.id, filename = filename, bytes = file.bytes }
-  c.journal:done("upload:" .. side, record)
-  return record
+  return (uploading.once(c, { name = side, path = file.path, bytes = file.bytes, sha256 = file.sha256,
+    filename = ("%s-%s-%s.jsonl"):format(c.recipe.name, side, file.sha256:sub(1, 16)), purpose = "fine-tune",
+    changed = "the file was changed after the run had prepared it", advice = "Start a new run with --new." }))
 end
 
 phases[4] = { name = "upload", run = function(c)
