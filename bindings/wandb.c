@@ -1,21 +1,15 @@
 /* What a W&B run log is made of: protobuf messages (fields by the shapes that Lua gives) in the
- * chunks of a LevelDB log, with plain CRC-32. Nothing here knows a field. And one look into a netrc
- * file, whose password must not enter Lua. */
+ * chunks of a LevelDB log, with plain CRC-32. Nothing here knows a field. */
 #include "bindings.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <lauxlib.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include "../host/buf.h"
-#include "../host/file.h"
 #include "../host/native.h"
-#include "../host/secrets.h"
 #include "wandb.h"
 
 enum {
@@ -24,7 +18,6 @@ enum {
   DEPTH = 16, /* messages inside messages */
   MESSAGE_MAX = 64 << 20,
   KEPT_BYTES = 1 << 20,
-  NETRC_MAX = 1 << 20,
   STACK = 10, /* Lua slots of one message */
   VARINT_MAX = 10,
 };
@@ -367,82 +360,11 @@ static int wandb_unframe(lua_State *L) {
   return 2;
 }
 
-/* ---- netrc ---- */
-
-/* The next word, its end overwritten by NUL; comments are passed over. NULL at the end. */
-static char *next_word(char **at) {
-  static const char blank[] = " \t\r\n";
-  for (;;) {
-    *at += strspn(*at, blank);
-    if (**at != '#') break;
-    *at += strcspn(*at, "\n");
-  }
-  char *word = *at;
-  if (!*word) return NULL;
-  if (*word == '"') {
-    word = ++*at;
-    *at += strcspn(*at, "\"\n");
-  } else {
-    *at += strcspn(*at, blank);
-  }
-  if (**at) *(*at)++ = '\0';
-  return word;
-}
-
-/* Whether the machine has a password, which is kept as a secret under `name`; every password of the
- * file is masked in output from then on. */
-static bool keep_password(char *text, const char *machine, const char *name, const char *path) {
-  bool ours = false, found = false;
-  for (char *word; (word = next_word(&text));) {
-    if (strcmp(word, "default") == 0) {
-      ours = false;
-      continue;
-    }
-    if (strcmp(word, "macdef") == 0) { /* up to an empty line */
-      char *end = strstr(text, "\n\n");
-      text = end ? end : text + strlen(text);
-      continue;
-    }
-    bool names = strcmp(word, "machine") == 0, password = strcmp(word, "password") == 0;
-    if (!names && !password && strcmp(word, "login") != 0 && strcmp(word, "account") != 0) continue;
-    char *value = next_word(&text);
-    if (!value) break;
-    if (names) ours = strcmp(value, machine) == 0;
-    if (password) ft_secrets_hide(value, strlen(value));
-    if (password && ours && *value && !found) found = ft_secrets_keep(name, value, path) == 0;
-  }
-  return found;
-}
-
-static int wandb_netrc(lua_State *L) {
-  size_t len;
-  const char *path = luaL_checklstring(L, 1, &len), *machine = luaL_checkstring(L, 2);
-  luaL_argcheck(L, strlen(path) == len, 1, "a path holds no NUL byte");
-  const char *name = lua_pushfstring(L, "netrc password of %s", machine);
-  struct ft_buf text;
-  ft_buf_init(&text, NETRC_MAX);
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  int errnum = fd < 0 ? errno : ft_buf_reserve(&text, NETRC_MAX) ? ENOMEM : 0;
-  ssize_t got = errnum ? 0 : ft_read_full(fd, text.data, NETRC_MAX);
-  if (got < 0) errnum = (int)-got;
-  if (fd >= 0) close(fd);
-  bool found = false;
-  if (!errnum) {
-    text.data[got] = '\0';
-    found = keep_password(text.data, machine, name, path);
-  }
-  ft_buf_wipe(&text);
-  if (errnum) return ft_fail_errno(L, path, errnum);
-  if (found)
-    lua_pushstring(L, name);
-  else
-    lua_pushboolean(L, 0);
-  return 1;
-}
-
 static const luaL_Reg functions[] = {
-    {"decode", wandb_decode}, {"frame", wandb_frame}, {"unframe", wandb_unframe},
-    {"netrc", wandb_netrc},   {NULL, NULL},
+    {"decode", wandb_decode},
+    {"frame", wandb_frame},
+    {"unframe", wandb_unframe},
+    {NULL, NULL},
 };
 
 int luaopen_ft_wandb(lua_State *L) {

@@ -1,25 +1,19 @@
 #include "secrets.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <lauxlib.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "buf.h"
 #include "dotenv.h"
 #include "dsn.h"
-#include "envfile.h"
-#include "file.h"
 #include "mask.h"
 #include "native.h"
-
-enum { FILE_BYTES = 1024 * 1024 };
+#include "secret_file.h"
 
 struct setting {
   char *name, *value; /* owned */
@@ -57,14 +51,14 @@ static bool is_plain(const char *name, const char *value) {
   return !name_has(name, hard) && strlen(value) < 8 && value[strspn(value, "0123456789.")] == '\0';
 }
 
-static bool name_is_secret(const char *name) {
+bool ft_secret_name(const char *name) {
   static const char *const words[] = {"KEY",    "TOKEN",      "SECRET", "PASSWORD",
                                       "PASSWD", "CREDENTIAL", "DSN",    NULL};
   return strcasecmp(name, "DATABASE_URL") == 0 || name_has(name, words);
 }
 
-static bool is_secret(const char *name, const char *value) {
-  if (name_is_secret(name)) return !value || !is_plain(name, value);
+bool ft_secret_value(const char *name, const char *value) {
+  if (ft_secret_name(name)) return !value || !is_plain(name, value);
   if (!value || !strstr(value, "://")) return false;
   struct ft_dsn dsn;
   bool has_password = ft_dsn_parse(value, &dsn) && dsn.password;
@@ -76,7 +70,7 @@ static bool is_secret(const char *name, const char *value) {
  * name ("postgres") is not hidden alone: that would garble messages, and tell what it is. */
 static void hide(const char *name, const char *value) {
   struct ft_dsn dsn;
-  if (!is_secret(name, value)) return;
+  if (!ft_secret_value(name, value)) return;
   ft_mask_add(&store.mask, value, strlen(value));
   if (ft_dsn_parse(value, &dsn) && dsn.password) {
     const char *password = dsn.field[FT_DSN_PASSWORD];
@@ -200,53 +194,6 @@ static const char *lookup(void *context, const char *name, size_t len) {
   return get_any(copy);
 }
 
-static bool is_link(const char *path) {
-  struct stat st;
-  return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
-}
-
-static bool is_utf16(const struct ft_buf *text) {
-  return text->len >= 2 &&
-         (memcmp(text->data, "\xff\xfe", 2) == 0 || memcmp(text->data, "\xfe\xff", 2) == 0);
-}
-
-/* Reads a whole file. 0, or an errno; EOVERFLOW past the limit, ENOLINK for a link that leads
- * nowhere, EILSEQ for another encoding. */
-static int read_file(const char *path, struct ft_buf *out) {
-  char chunk[4096];
-  ssize_t n;
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return errno == ELOOP || (errno == ENOENT && is_link(path)) ? ENOLINK : errno;
-  int failed = ft_buf_reserve(out, FILE_BYTES) ? ENOMEM : 0;
-  while (!failed && (n = read(fd, chunk, sizeof chunk)) != 0) {
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) {
-      failed = errno;
-    } else if (ft_buf_add(out, chunk, (size_t)n)) {
-      failed = EOVERFLOW;
-    }
-  }
-  close(fd);
-  explicit_bzero(chunk, sizeof chunk);
-  return !failed && is_utf16(out) ? EILSEQ : failed;
-}
-
-static int fail_file(lua_State *L, const char *path, int errnum) {
-  switch (errnum) {
-  case EOVERFLOW:
-    return ft_fail(L, "too_large", "%s: too large: it, or what its ${...} stand for, is over 1 MiB",
-                   path);
-  case EISDIR:
-    return ft_fail(L, "folder", "%s: is a folder, not a file", path);
-  case EILSEQ:
-    return ft_fail(L, "encoding", "%s: is UTF-16, not UTF-8", path);
-  case ENOLINK:
-    return ft_fail(L, "dangling", "%s: is a link to a file that is not there", path);
-  default:
-    return ft_fail_errno(L, path, errnum);
-  }
-}
-
 /* What became of a file; no part of it is a secret. */
 struct report {
   int failed;    /* errno */
@@ -256,7 +203,7 @@ struct report {
 static void read_settings(struct ft_dotenv *r, const char *path, struct report *report) {
   struct ft_buf value;
   enum ft_dotenv_result result;
-  ft_buf_init(&value, FILE_BYTES);
+  ft_buf_init(&value, FT_SECRET_FILE_BYTES);
   while (!report->failed && (result = ft_dotenv_next(r)) != FT_DOTENV_END) {
     ft_buf_reset(&value);
     bool whole = result == FT_DOTENV_BINDING && strlen(r->key.data) == r->key.len &&
@@ -282,8 +229,8 @@ static int secrets_load(lua_State *L) {
   struct ft_dotenv reader;
   learn_environment();
   forget(path);
-  ft_buf_init(&text, FILE_BYTES);
-  report.failed = read_file(path, &text);
+  ft_buf_init(&text, FT_SECRET_FILE_BYTES);
+  report.failed = ft_secret_file_read(path, &text);
   if (!report.failed) {
     ft_dotenv_init(&reader, text.data, text.len);
     read_settings(&reader, path, &report);
@@ -291,7 +238,7 @@ static int secrets_load(lua_State *L) {
   }
   ft_buf_wipe(&text);
   if (report.failed && report.failed != ENOENT && report.failed != ENOTDIR)
-    return fail_file(L, path, report.failed);
+    return ft_secret_file_fail(L, path, report.failed);
   if (report.line)
     return ft_fail(L, "syntax", "%s:%u: not a NAME=value line, or a quote that is not closed", path,
                    report.line);
@@ -315,14 +262,14 @@ static int secrets_origin(lua_State *L) {
 
 static int secrets_is_secret(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
-  lua_pushboolean(L, is_secret(name, ft_secret(name)));
+  lua_pushboolean(L, ft_secret_value(name, ft_secret(name)));
   return 1;
 }
 
 static int secrets_setting(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
   const char *value = ft_secret(name);
-  if (is_secret(name, value))
+  if (ft_secret_value(name, value))
     return luaL_error(L, "%s is a secret, its value stays outside Lua", name);
   lua_pushstring(L, value);
   return 1;
@@ -349,133 +296,12 @@ static int secrets_describe(lua_State *L) {
   return 1;
 }
 
-/* ---- one setting of a file ---- */
-
-/* Writes the changed text over the file. 0, or an errno. */
-static int replace_file(const char *path, const struct ft_buf *text) {
-  struct ft_draft d;
-  int errnum = ft_draft_open(&d, path, 0600);
-  if (!errnum) errnum = ft_write_all(d.fd, text->data, text->len);
-  if (!errnum) errnum = ft_draft_commit(&d);
-  ft_draft_drop(&d);
-  return errnum;
-}
-
-/* Reads the file at path, and finds the setting there; a file that is missing is an empty one. 0,
- * or an errno. */
-static int find_in_file(const char *path, const char *name, struct ft_buf *text,
-                        struct ft_envfile_place *place, struct ft_buf *value) {
-  int errnum = read_file(path, text);
-  if (errnum && errnum != ENOENT) return errnum;
-  if (ft_buf_reserve(value, text->len + 1)) return ENOMEM; /* growing may leave copies behind */
-  return ft_envfile_find(text->data, text->len, name, place, value) ? ENOMEM : 0;
-}
-
-/* Programs would take such a value for a shorter one: whether it is secret cannot be told. */
-static bool holds_nul(const struct ft_buf *text, const struct ft_envfile_place *place) {
-  return place->found && place->to > place->from &&
-         memchr(text->data + place->from, '\0', place->to - place->from);
-}
-
-static int fail_nul(lua_State *L, const char *path, const char *name) {
-  return ft_fail(L, "nul", "%s: the value of %s holds a zero byte", path, name);
-}
-
-static int refuse_secret(lua_State *L, const char *name) {
-  return luaL_error(L, "%s is a secret, its value stays outside Lua", name);
-}
-
-/* The texts must be gone before anything can raise: what is pushed is copied to `kept` first. */
-static int secrets_read_setting(lua_State *L) {
-  const char *path = luaL_checkstring(L, 1), *name = luaL_checkstring(L, 2);
-  struct ft_envfile_place place;
-  struct ft_buf text, value;
-  char kept[2][4096];
-  ft_buf_init(&text, FILE_BYTES);
-  ft_buf_init(&value, FILE_BYTES);
-  int failed = find_in_file(path, name, &text, &place, &value);
-  size_t len = failed || !place.found ? 0 : place.to - place.from;
-  bool secret = name_is_secret(name) || (value.len > 0 && is_secret(name, value.data));
-  bool large = len >= sizeof kept[0] || value.len >= sizeof kept[0];
-  bool nul = !failed && holds_nul(&text, &place);
-  if (!failed && !secret && !large && !nul && place.found) {
-    if (value.len > 0) memcpy(kept[0], value.data, value.len);
-    memcpy(kept[1], text.data + place.from, len);
-  }
-  size_t value_len = value.len;
-  ft_buf_wipe(&value);
-  ft_buf_wipe(&text);
-  if (failed) return fail_file(L, path, failed);
-  if (secret) return refuse_secret(L, name);
-  if (nul) return fail_nul(L, path, name);
-  if (!place.found) {
-    luaL_pushfail(L);
-    return 1;
-  }
-  if (large) return ft_fail(L, "too_large", "%s: the value of %s is too long", path, name);
-  lua_pushlstring(L, kept[0], value_len);
-  lua_pushlstring(L, kept[1], len);
-  return 2;
-}
-
-static int secrets_adopt(lua_State *L) {
-  const char *path = luaL_checkstring(L, 1), *name = luaL_checkstring(L, 2),
-             *as = luaL_checkstring(L, 3);
-  luaL_argcheck(L, name_is_secret(as), 3, "the name of a secret");
-  struct ft_envfile_place place;
-  struct ft_buf text, value;
-  ft_buf_init(&text, FILE_BYTES);
-  ft_buf_init(&value, FILE_BYTES);
-  int failed = find_in_file(path, name, &text, &place, &value);
-  bool found = !failed && place.found && value.len > 0;
-  if (found && ft_secrets_keep(as, value.data, path)) failed = ENOMEM;
-  ft_buf_wipe(&value);
-  ft_buf_wipe(&text);
-  if (failed) return fail_file(L, path, failed);
-  lua_pushboolean(L, found);
-  return 1;
-}
-
-static int secrets_write_setting(lua_State *L) {
-  const char *path = luaL_checkstring(L, 1), *name = luaL_checkstring(L, 2);
-  const char *raw = luaL_optstring(L, 3, NULL);
-  luaL_argcheck(L,
-                name[0] && !name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                                              "0123456789_")],
-                2, "a name of letters, digits and _");
-  if (name_is_secret(name)) return refuse_secret(L, name);
-  struct ft_envfile_place place;
-  struct ft_buf text, value, out;
-  ft_buf_init(&text, FILE_BYTES);
-  ft_buf_init(&value, FILE_BYTES);
-  ft_buf_init(&out, 2 * FILE_BYTES);
-  int failed = find_in_file(path, name, &text, &place, &value);
-  bool secret = value.len > 0 && is_secret(name, value.data);
-  bool nul = !failed && holds_nul(&text, &place);
-  if (!failed && !secret && !nul) {
-    failed = ft_envfile_change(text.data, text.len, name, raw, &out) ? ENOMEM : 0;
-    if (!failed) failed = replace_file(path, &out);
-  }
-  ft_buf_wipe(&text);
-  ft_buf_wipe(&value);
-  ft_buf_wipe(&out);
-  if (secret) return refuse_secret(L, name);
-  if (nul) return fail_nul(L, path, name);
-  if (failed) return fail_file(L, path, failed);
-  lua_pushboolean(L, 1);
-  return 1;
-}
-
 static const luaL_Reg functions[] = {
-    {"load", secrets_load},
-    {"origin", secrets_origin},
-    {"is_secret", secrets_is_secret},
-    {"setting", secrets_setting},
-    {"describe", secrets_describe},
-    {"read_setting", secrets_read_setting},
-    {"adopt", secrets_adopt},
-    {"write_setting", secrets_write_setting},
-    {NULL, NULL},
+    {"load", secrets_load},           {"origin", secrets_origin},
+    {"is_secret", secrets_is_secret}, {"setting", secrets_setting},
+    {"describe", secrets_describe},   {"read_setting", ft_secret_file_setting},
+    {"adopt", ft_secret_file_adopt},  {"write_setting", ft_secret_file_change},
+    {"netrc", ft_secret_file_netrc},  {NULL, NULL},
 };
 
 int luaopen_ft_secrets(lua_State *L) {

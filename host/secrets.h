@@ -4,11 +4,16 @@
 #define FT_SECRETS_H
 
 #include <lua.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* The value, or NULL when it is not set or empty. Borrowed until the process ends or .env is read
  * again. */
 const char *ft_secret(const char *name);
+
+/* Whether a name is that of a secret, and whether this value of it (NULL: any) is one. */
+bool ft_secret_name(const char *name);
+bool ft_secret_value(const char *name, const char *value);
 
 /* Replaces every registered secret in text by "***", in place (a mask is never longer than what it
  * hides); returns the new length. */

@@ -157,3 +157,16 @@ t.test("a database URL is described without its password", function()
   end
   t.eq(secrets.describe "NOT_SET", nil)
 end)
+
+t.test("a netrc file says whether it has a key, and keeps it", function()
+  local dir <close> = t.folder()
+  local path = dir.path .. "/netrc"
+  write(path, "# machine api.wandb.ai password no\nmachine other login a password pw-of-other\n"
+    .. "macdef x\nmachine api.wandb.ai password no\n\nmachine api.wandb.ai\n  login user\n  password pw-of-wandb\n"
+    .. "default login x password pw-of-default\n")
+  t.eq({ secrets.netrc(path, "api.wandb.ai"), secrets.netrc(path, "else.where") },
+    { "netrc password of api.wandb.ai", false })
+  t.raises("is a secret", secrets.setting, "netrc password of api.wandb.ai")
+  t.eq(require("ft.log").mask "pw-of-wandb pw-of-other", "*** ***")
+  t.eq(select(3, secrets.netrc(dir.path .. "/none", "x")), "not_found")
+end)

@@ -194,19 +194,6 @@ t.test("an encoder's caller hears what does not fit, and the encoder goes on wor
   t.eq(native.decode(shape, "\x29" .. ("\0"):rep(8) .. "\x2d\0\0\0\0\x32\x01a\x08\x05"), { n = 5 }) -- unknown fields
 end)
 
-t.test("a netrc file says whether it has a key, and keeps it", function()
-  local dir <close> = t.folder()
-  local path = dir.path .. "/netrc"
-  assert(fs.write(path, "# machine api.wandb.ai password no\nmachine other login a password pw-of-other\n"
-    .. "macdef x\nmachine api.wandb.ai password no\n\nmachine api.wandb.ai\n  login user\n  password pw-of-wandb\n"
-    .. "default login x password pw-of-default\n"))
-  t.eq({ native.netrc(path, "api.wandb.ai"), native.netrc(path, "else.where") },
-    { "netrc password of api.wandb.ai", false })
-  t.raises("is a secret", require("ft.secrets").setting, "netrc password of api.wandb.ai")
-  t.eq(require("ft.log").mask "pw-of-wandb pw-of-other", "*** ***")
-  t.eq(select(3, native.netrc(dir.path .. "/none", "x")), "not_found")
-end)
-
 -- ---- the tracker ----
 
 local program = require "program"

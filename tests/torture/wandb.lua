@@ -3,6 +3,7 @@ local fs = require "ft.fs"
 local log = require "ftrun.wandb.log"
 local native = require "ft.wandb"
 local records = require "ftrun.wandb.records"
+local secrets = require "ft.secrets"
 
 return function()
   local dir = "torture-wandb.tmp"
@@ -20,6 +21,6 @@ return function()
   local back = native.decode(shape, native.encode(shape, { list = { 1, 2 }, m = { ok = true } }))
   local broken = native.decode(shape, "\x08") == nil and select(3, native.unframe("\1\2\3", 0)) == "cut"
   assert(fs.write(dir .. "/netrc", "machine m login a password pass-word"))
-  local key = native.netrc(dir .. "/netrc", "m") ~= nil and native.netrc(dir .. "/none", "m") == nil
+  local key = secrets.netrc(dir .. "/netrc", "m") ~= nil and secrets.netrc(dir .. "/none", "m") == nil
   return #list == 3 and list[1].run.tags[1] == "t" and #back.list == 2 and back.m.ok and broken and key and 0 or 1
 end

@@ -68,4 +68,13 @@ function secrets.adopt(path, name, as) end
 ---@return string? code     as read_setting, and "disk_full"; then the file is as it was
 function secrets.write_setting(path, name, raw) end
 
+--- Whether a netrc file has a password for a machine. The password stays in C, is masked in all output, and is a
+--- secret for http's auth under the name that is returned.
+---@param path string
+---@param machine string  host, or host:port
+---@return string|false|nil secret  false when there is none
+---@return string? message
+---@return string? code  not_found, denied, io, and those of read_setting
+function secrets.netrc(path, machine) end
+
 return secrets

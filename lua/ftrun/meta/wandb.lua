@@ -50,13 +50,4 @@ function wandb.frame(position, record) end
 ---@return "cut"|"checksum"|"format"|nil code
 function wandb.unframe(log, position) end
 
---- Whether a netrc file has a password for a machine. The password stays in C, is masked in all output, and is a
---- secret for http's auth under the name that is returned.
----@param path string
----@param machine string  host, or host:port
----@return string|false|nil secret  false when there is none
----@return string? message
----@return string? code  not_found, denied, io
-function wandb.netrc(path, machine) end
-
 return wandb

@@ -2,7 +2,6 @@
 --- key, whose value is never seen here. One place decides whether a run is logged, and says why not.
 local fs = require "ft.fs"
 local http = require "ft.http"
-local native = require "ft.wandb"
 local secrets = require "ft.secrets"
 
 local settings = {}
@@ -75,7 +74,7 @@ function settings.key_origin(base_url)
     if secrets.adopt(file, "api_key", "api_key of " .. file) then return file, machine, "api_key of " .. file end
   end
   local path = netrc_file()
-  local secret = path and native.netrc(path, machine)
+  local secret = path and secrets.netrc(path, machine)
   if secret then return path, machine, secret end
   return nil, machine
 end
