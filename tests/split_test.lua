@@ -123,6 +123,45 @@ t.test("with groups the shares of strata are kept as closely as whole groups all
   t.eq(made.strata, { { value = "a", train = 360, validation = 40 }, { value = "b", train = 180, validation = 20 } })
 end)
 
+t.test("groups with rows of several strata count in each of them, and the share is kept", function()
+  local dir <close> = t.folder()
+  local list = {}
+  for i = 1, 240 do
+    list[i] = ('{"law":"%d","label":"%s","n":%d}'):format(i % 23, ({ "a", "b", "c", "d" })[i % 4 + 1], i)
+  end
+  local sides, made = split(dir, list, { validation = 0.2, group_by = "law", stratify_by = "label" })
+  check_apart(sides, "law")
+  t.ok(made.validation.rows >= 40 and made.validation.rows <= 56, made.validation.rows)
+  for _, s in ipairs(made.strata) do
+    local n = 0
+    for _, line in ipairs(sides.validation) do if line:find('"label":"' .. s.value, 1, true) then n = n + 1 end end
+    t.eq(s.validation, n)
+    t.eq(s.train, 60 - n)
+    t.ok(n >= 8 and n <= 16, ("%s: %d of 60"):format(s.value, n))
+  end
+  -- never more than a count, whatever it does for the strata
+  for wanted = 1, 60, 7 do
+    sides = split(dir, list, { validation = wanted, group_by = "law", stratify_by = "label" })
+    t.ok(#sides.validation <= math.max(wanted, 11), #sides.validation)
+  end
+end)
+
+t.test("values of other scripts stand in columns", function()
+  local dir <close> = t.folder()
+  local list = {}
+  for i = 1, 40 do list[i] = ('{"label":"%s","n":%d}'):format(i % 2 == 0 and "оплата" or ("ґ"):rep(90), i) end
+  assert(fs.write(dir.path .. "/rows.jsonl", table.concat(list, "\n") .. "\n"))
+  local r = program.run(dir.path, {}, "split", "rows.jsonl", "--stratify-by", "label")
+  t.eq(r.code, 0, r.err)
+  local places = {}
+  for line in r.out:gmatch "  [^\n]+%%%)" do
+    t.ok(utf8.len(line) and utf8.len(line) < 90, line)
+    places[#places + 1] = utf8.len(line:match "^(.-)train %d")
+  end
+  t.eq(#places, 2)
+  t.eq(places[1], places[2])
+end)
+
 t.test("by time the newest rows validate, as moments and not as texts", function()
   local dir <close> = t.folder()
   local list = { '{"d":"2024-05-01T10:00:00+03:00","i":1}', '{"d":"2024-05-01T08:30:00Z","i":2}',

@@ -1,4 +1,5 @@
 --- ftrun diff A B: two recipes, lock files or runs.
+local columns = require "ftrun.text.columns"
 local difference = require "ftrun.share.difference"
 local err = require "ftrun.err"
 local experiment = require "ftrun.share.experiment"
@@ -38,10 +39,11 @@ local function scores(d)
   if #d.scores == 0 then return end
   log.out("scores of the tuned models\n", "bold")
   local function number(v) return v and ("%.3f"):format(v) or "-" end
-  for _, s in ipairs(d.scores) do
-    log.out(("  %-40s %6s %6s  %s\n"):format(s.name, number(s.a), number(s.b),
-      s.difference and ("%+.3f"):format(s.difference) or ""))
+  local rows = {}
+  for i, s in ipairs(d.scores) do
+    rows[i] = { "  " .. s.name, number(s.a), number(s.b), s.difference and ("%+.3f"):format(s.difference) or "" }
   end
+  columns(rows, 1)
   if d.same_rows == false then log.out "  measured on other rows: the numbers cannot be compared\n" end
 end
 

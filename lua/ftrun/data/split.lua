@@ -59,17 +59,37 @@ local function before(a, b)
   return a.hash < b.hash
 end
 
--- Takes whole groups in order as long as they fit.
-local function take(groups, target)
-  local n = 0
-  for _, g in ipairs(groups) do
-    if n >= target then break end
-    if n + g.rows <= target then
-      g.chosen = true
-      n = n + g.rows
-    end
+-- How many rows of a stratum a group has; nearly all groups have rows of one stratum only.
+local function counts(g)
+  return g.counts or { [g.stratum] = g.rows }
+end
+
+local function choose(g, by_value)
+  g.chosen = true
+  for value, n in next, counts(g) do
+    local s = by_value[value]
+    s.validation = s.validation + n
   end
-  return n
+  return g.rows
+end
+
+local function fits(g, by_value)
+  for value, n in next, counts(g) do
+    local s = by_value[value]
+    if s.validation + n > s.target then return false end
+  end
+  return true
+end
+
+-- Whether the strata come nearer to their targets with a group than without it.
+local function helps(g, by_value)
+  local gain = 0
+  for value, n in next, counts(g) do
+    local s = by_value[value]
+    local short = s.target - s.validation
+    gain = gain + math.abs(short) - math.abs(short - n)
+  end
+  return gain > 0
 end
 
 local function late(rule, seed)
@@ -78,10 +98,13 @@ local function late(rule, seed)
   function self.side(group, stratum, moment)
     local h = hash(seed, group)
     local g = groups[h]
+    stratum = stratum or ""
     if not g then
-      g = { hash = h, rows = 0, stratum = stratum or "", moment = moment or -math.huge }
+      g = { hash = h, rows = 0, stratum = stratum, moment = moment or -math.huge }
       groups[h], list[#list + 1] = g, g
     end
+    if g.stratum ~= stratum and not g.counts then g.counts = { [g.stratum] = g.rows } end
+    if g.counts then g.counts[stratum] = (g.counts[stratum] or 0) + 1 end
     g.rows = g.rows + 1
     if moment and moment > g.moment then g.moment = moment end
     lines[#lines + 1] = g
@@ -93,25 +116,28 @@ local function late(rule, seed)
     table.sort(list, before)
     local strata, by_value = {}, {}
     for _, g in ipairs(list) do
-      local s = by_value[g.stratum]
-      if not s then
-        s = { value = g.stratum, rows = 0, groups = {} }
-        by_value[g.stratum], strata[#strata + 1] = s, s
+      for value, n in next, counts(g) do
+        local s = by_value[value]
+        if not s then
+          s = { value = value, rows = 0, validation = 0 }
+          by_value[value], strata[#strata + 1] = s, s
+        end
+        s.rows = s.rows + n
       end
-      s.rows = s.rows + g.rows
-      s.groups[#s.groups + 1] = g
     end
     local wanted = rule.validation >= 1 and rule.validation or math.floor(rule.validation * #lines + 0.5)
     targets(strata, math.tointeger(wanted), #lines)
+    -- whole groups in order as long as they fit, then those of several strata that bring more than they spoil
     local taken = 0
-    for _, s in ipairs(strata) do
-      s.validation = take(s.groups, s.target)
-      taken = taken + s.validation
+    for _, g in ipairs(list) do
+      if fits(g, by_value) then taken = taken + choose(g, by_value) end
     end
-    if taken == 0 then -- there must be something to validate with
-      local s = by_value[list[1].stratum]
-      list[1].chosen, s.validation = true, list[1].rows
+    for _, g in ipairs(list) do
+      if g.counts and not g.chosen and taken + g.rows <= wanted and helps(g, by_value) then
+        taken = taken + choose(g, by_value)
+      end
     end
+    if taken == 0 then choose(list[1], by_value) end -- there must be something to validate with
     table.sort(strata, function(a, b) return a.rows > b.rows or a.rows == b.rows and a.value < b.value end)
     self.strata = rule.stratify_by and strata or nil
     local chosen = {}
