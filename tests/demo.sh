@@ -6,12 +6,13 @@ set -eu
 program=$(realpath "$1")
 source=$(realpath "$(dirname "$0")/..")
 say() { printf '\n== %s\n' "$*"; }
-query() { psql -X -q -v ON_ERROR_STOP=1 "$DATABASE_URL" "$@"; }
+query() { psql -X -q -P pager=off -v ON_ERROR_STOP=1 "$DATABASE_URL" "$@"; }
 
 # runs and models belong to the demonstration, not into the clone
 work=$(mktemp -d "${TMPDIR:-/tmp}/ftrun-demo-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT
+trap 'exit 129' HUP
 trap 'exit 143' TERM
 cp -R "$source/recipes" "$work/"
 cd "$work"
@@ -55,7 +56,7 @@ cat .env
 say "The model at work: acts that nobody has processed, and what it finds, written back into the database"
 query -c "CREATE TABLE waiting AS SELECT id FROM legal_acts WHERE extracted_elements IS NULL AND text IS NOT NULL"
 "$program" extract recipes/legal-extraction.lua --write
-query -P footer=off -P linestyle=unicode -c "SELECT nreg, left(title, 40) AS title, json_array_length(extracted_elements->'elements') AS elements,
+query -P footer=off -P linestyle=unicode -c "SELECT nreg, left(title, 30) AS title, json_array_length(extracted_elements->'elements') AS elements,
   json_array_length(extracted_elements->'relations') AS relations, is_processed FROM legal_acts JOIN waiting USING (id) ORDER BY id"
 
 say "What next"
