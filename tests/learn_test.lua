@@ -111,9 +111,8 @@ t.test("few fixed answers are learnt, as plain labels and as JSON", function()
     trainer:save(dir.path .. "/model")
     local model = learn.open(dir.path .. "/model")
     for i = 1, 20 do
-      local answer, usage = model:answer { { role = "user", content = text(i % 2 == 0) } }
+      local answer = model:answer { { role = "user", content = text(i % 2 == 0) } }
       t.eq(answer, form:format(i % 2 == 0 and "тепло" or "холод"))
-      t.ok(usage.prompt_tokens > 3 and usage.completion_tokens > 0)
     end
   end
 end)

@@ -5,6 +5,7 @@ local digest = require "ft.digest"
 local time = require "ft.time"
 local json = require "ftrun.json"
 local answer = require "ftrun.local.answer"
+local counted = require "ftrun.local.counted"
 local models = require "ftrun.local.models"
 local Store = require "ftrun.local.store"
 
@@ -44,20 +45,6 @@ local function read_messages(body)
     messages[i] = { role = m.role, content = text_of(m.content, param .. ".content") }
   end
   return messages
-end
-
-local function count(text)
-  return (utf8.len(text) or #text) // 4 + 1
-end
-
---- The learner's own counts; for an untrained model, which has none, a rough one.
-local function usage_of(usage, messages, text)
-  if not usage then
-    usage = { prompt_tokens = 0, completion_tokens = count(text) }
-    for _, m in ipairs(messages) do usage.prompt_tokens = usage.prompt_tokens + count(m.content) end
-  end
-  return { prompt_tokens = usage.prompt_tokens, completion_tokens = usage.completion_tokens,
-           total_tokens = usage.prompt_tokens + usage.completion_tokens }
 end
 
 local function pieces(text)
@@ -130,7 +117,7 @@ local function read_stop(body)
   return stop
 end
 
---- The text up to the first stop sequence, and of that what max_tokens leaves, in proportion to the learner's count.
+--- The text up to the first stop sequence, and of that what max_tokens leaves, in proportion.
 local function cut(text, usage, stops, most)
   local full, finish = #text, "stop"
   for _, stop in ipairs(stops) do
@@ -156,8 +143,8 @@ local function think(ctx, body)
   local most = whole(body, "max_completion_tokens", 1, LARGEST) or whole(body, "max_tokens", 1, LARGEST)
   local stops = read_stop(body)
   local ask, id = models.open(ctx, name)
-  local text, usage = ask(messages)
-  usage = usage_of(usage, messages, text)
+  local text = ask(messages)
+  local usage = counted.usage(id, messages, text)
   local finish
   text, finish = cut(text, usage, stops, most)
   return { id = Store.id("chatcmpl-", 29), created = math.floor(time.now()), model = id,

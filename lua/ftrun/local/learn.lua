@@ -248,25 +248,15 @@ end
 local Model = {}
 Model.__index = Model
 
-local function count(text)
-  local words <close> = learner.text(text)
-  return words:count()
-end
-
 --- Answers the last user message.
 ---@param messages { role: string, content: string? }[]
 ---@return string text
----@return { prompt_tokens: integer, completion_tokens: integer, total_tokens: integer } usage
 function Model:answer(messages)
-  local text, prompt = "", 0
+  local text = ""
   for _, message in ipairs(messages) do
-    local content = type(message.content) == "string" and message.content or ""
-    prompt = prompt + count(content)
-    if message.role == "user" then text = content end
+    if message.role == "user" then text = type(message.content) == "string" and message.content or "" end
   end
-  local answer = reply.give(self.plan, self.model, text)
-  local completion = count(answer)
-  return answer, { prompt_tokens = prompt, completion_tokens = completion, total_tokens = prompt + completion }
+  return (reply.give(self.plan, self.model, text))
 end
 
 function Model:close() self.model:close() end

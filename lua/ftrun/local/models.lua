@@ -70,8 +70,8 @@ end
 
 local KEPT_OPEN = 4
 
---- What answers for a model name: fn(messages) -> text, usage. Refuses an unknown name.
----@return fun(messages: table): string, table?
+--- What answers for a model name: fn(messages) -> text. Refuses an unknown name.
+---@return fun(messages: table): string
 ---@return string id  the name to show
 function M.open(ctx, name)
   local base = M.base_name(name)

@@ -6,6 +6,7 @@ local log = require "ft.log"
 local task = require "ft.task"
 local time = require "ft.time"
 local err = require "ftrun.err"
+local counted = require "ftrun.local.counted"
 local learn = require "ftrun.local.learn"
 local check = require "ftrun.local.check"
 local files = require "ftrun.local.files"
@@ -163,7 +164,7 @@ local function succeed(self, record, trainer)
     .. " (ftrun's local learner, not " .. record.base .. ")" }
   events:emit { key = "succeeded", message = "The job has successfully completed" }
   record.status, record.finished_at = "succeeded", math.floor(time.now())
-  record.trained_tokens = trainer.tokens * trainer.n_epochs
+  record.trained_tokens = trainer.counted * trainer.n_epochs
   self.ctx.store:save("jobs", record)
 end
 
@@ -173,6 +174,7 @@ local function start(self, record)
   self:events(record):emit { key = "started", message = "Fine-tuning job started" }
   self.ctx.store:save("jobs", record)
   local trainer = begin(self, record)
+  trainer.counted = counted.file(record.base, self.ctx.store:content(record.training_file))
   if record.status ~= "running" then
     trainer:close()
     return nil
