@@ -13,6 +13,7 @@ local words = require "ftrun.recipe.words"
 
 local M = {}
 
+local REASONS = 5    -- why rows were skipped, where all were
 local NAMES = 50000 -- rows of a side whose names are remembered
 
 ---@class ftrun.Prepared
@@ -67,8 +68,10 @@ local function check_whole(self, recipe, after)
   table.sort(columns)
   if #columns > 0 and recipe.dataset.kind == "jsonl" then source.check_columns(recipe, columns, "no row has") end
   if self.written == 0 then
-    local first = self:skipped()[1]
-    err.raise("data", ("all %s were skipped: %s (%d)"):format(count(self.rows, "row"), first.reason, first.count), {
+    local reasons = self:skipped()
+    for i, r in ipairs(reasons) do reasons[i] = ("%s (%d)"):format(r.reason, r.count) end
+    err.raise("data", ("all %s were skipped: %s"):format(count(self.rows, "row"),
+      table.concat(reasons, ", ", 1, math.min(#reasons, REASONS)) .. (#reasons > REASONS and ", ..." or "")), {
       where = recipe:where("dataset", "example"), code = "no_examples" })
   end
   for _, at in ipairs(self.fields.missing()) do

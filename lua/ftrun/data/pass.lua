@@ -165,7 +165,10 @@ local function evaluate(recipe, row, label)
     value = json
     if err.is(value) then
       value.message = ("%s (row %s)"):format(value.message, label)
-      if value.message:find("nil", 1, true) and not value.advice then value.advice = nil_advice(row, value.message) end
+      local text = value.message
+      if text:find("nil", 1, true) and not text:find("(global '", 1, true) and not value.advice then
+        value.advice = nil_advice(row, text)
+      end
     end
     error(value, 0)
   end
@@ -173,6 +176,21 @@ local function evaluate(recipe, row, label)
   if not value then return nil, nil, "example returned nothing" end
   if type(value) == "table" and value["@kind"] == "skip" then return nil, nil, tostring(value.reason) end
   return nil, value
+end
+
+local MAKERS = { supervised = { "chat", "system, user, assistant" },
+  dpo = { "preference", "user, preferred, non_preferred" }, reinforcement = { "reinforcement", "user, item" } }
+
+-- A table with what ft.chat takes, returned as it is.
+local function check_maker(recipe, label, found)
+  local maker, bare = MAKERS[recipe.method or "supervised"], nil
+  for _, f in ipairs(found) do
+    if f.code == "unknown_key" and (" " .. maker[2] .. ","):find(" " .. f.path .. ",", 1, true) then bare = true end
+  end
+  if not bare then return end
+  err.raise("recipe", ("example returned a table of its own, not one of ft.%s (row %s)"):format(maker[1], label), {
+    where = recipe:where("dataset", "example"),
+    advice = ("Write: return ft.%s { %s = ... }"):format(maker[1], (maker[2]:gsub(",", " = ...,"))) })
 end
 
 -- One row to JSON; nil when it was skipped or faulty (noted then).
@@ -186,6 +204,7 @@ function Pass:example(recipe, row, label)
   else
     json, found = example.make(value, recipe.method)
   end
+  if found[1] and type(row) ~= "string" then check_maker(recipe, label, found) end
   local broken = false
   for _, f in ipairs(found) do
     if f.severity == "error" then

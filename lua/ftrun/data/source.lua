@@ -45,6 +45,9 @@ end
 
 -- ---- PostgreSQL ----
 
+--- What a URL that cannot be read most often lacks.
+M.URL_SIGNS = "In a password, write % as %25, @ as %40, / as %2F, : as %3A, # as %23 and a space as %20."
+
 local URL_ADVICE = "Put %s=postgresql://user:password@host:5432/database into the environment or into .env."
 
 local function target(url)
@@ -74,7 +77,8 @@ function M.connect(url, field, read_only)
   local connection, message, code = postgres.connect(to)
   if not connection then
     if code == "no_secret" or code == "bad_url" then
-      err.raise("setting", message, { code = code, advice = URL_ADVICE:format(name) })
+      err.raise("setting", message, { code = code,
+        advice = code == "bad_url" and M.URL_SIGNS or URL_ADVICE:format(name) })
     end
     err.raise("database", message, { code = code })
   end

@@ -133,7 +133,9 @@ end
 local function content_of(name, t, key, required)
   local content = t[key]
   if content == nil and not required then return nil end
-  if type(content) ~= "string" and type(content) ~= "table" then
+  if type(content) == "table" and content["@kind"] == nil and #content == 0 then
+    fail(name, "%s: expected a text, got a table; an answer in JSON is given as its text", key)
+  elseif type(content) ~= "string" and type(content) ~= "table" then
     fail(name, "%s: expected a text, got %s%s", key, show(content), content == nil and " (is the column NULL?)" or "")
   end
   return content
