@@ -58,6 +58,69 @@ t.test("where no run is, the message says where runs lie and how to begin", func
   end)
 end)
 
+t.test("a recipe named without its ending is told apart from commands and options", function()
+  in_project(function(dir)
+    for _, words in ipairs { { "toy" }, { "--local", "toy" }, { "--local", "--yes", "toy" } } do
+      local r = ftrun(dir, {}, table.unpack(words))
+      t.eq(r.code, 2)
+      t.has(r.err, "unknown command 'toy'")
+      t.has(r.err, "A recipe is named by its path: toy.lua\n")
+    end
+    t.has(ftrun(dir, {}, "--local", "toi").err, "unknown command 'toi'")
+  end)
+end)
+
+t.test("what a plan counts before, the local provider counts after", function()
+  in_project(function(dir)
+    local r = ftrun(dir, {}, "--local", "toy.lua", "--json")
+    local planned = json.decode(r.out:match '[^\n]*"type":"plan"[^\n]*').plan
+    t.eq(program.result(r).trained_tokens, planned.cost.billed_tokens.likely)
+    local chat = json.decode(ftrun(dir, {}, "chat", "--json", "--system", "Find the number.", "Стаття 5.").out)
+    local tokens <close> = require("ftrun.data.tokens").counter { model = "gpt-4o-mini-2024-07-18" }
+    t.eq(chat.usage.prompt_tokens + 3 + tokens:text "assistant" + tokens:text(chat.text),
+      tokens:row(json.encode { messages = { { role = "system", content = "Find the number." },
+        { role = "user", content = "Стаття 5." }, { role = "assistant", content = chat.text } } }))
+    t.eq(chat.usage.completion_tokens, tokens:text(chat.text))
+  end)
+end)
+
+t.test("watch and status say what has still to be done for a run whose job has ended", function()
+  in_project(function(dir)
+    local result = program.result(ftrun(dir, {}, "--local", "toy.lua", "--set", "seed=3", "--json"))
+    t.has(ftrun(dir, {}, "watch").err, "ask it: ")
+    t.ok(not ftrun(dir, {}, "status").out:find("not finished", 1, true))
+    -- as after Ctrl-C: the job went on, the run did not
+    local path = dir .. "/" .. result.dir .. "/run.json"
+    local summary = json.decode(fs.read(path))
+    summary.state, summary.phase, summary.model = "open", "create", nil
+    assert(fs.write(path, json.encode(summary)))
+    local watched = ftrun(dir, {}, "watch")
+    t.eq(watched.code, 0)
+    t.has(watched.err, "the run is not finished: what is left (measuring, report, lock file) does:\n"
+      .. "  ftrun --local toy.lua --set seed=3\n")
+    t.ok(not watched.err:find("ask it", 1, true), watched.err)
+    local status = ftrun(dir, {}, "status").out
+    t.has(status, "not finished")
+    t.has(status, "ftrun --local toy.lua --set seed=3")
+  end)
+end)
+
+t.test("chat says when it asks without the system prompt that the examples have", function()
+  in_project(function(dir)
+    t.eq(ftrun(dir, {}, "--local", "toy.lua").code, 0)
+    t.has(ftrun(dir, {}, "chat", "text 3").err, "asked without the system prompt")
+    t.ok(not ftrun(dir, {}, "chat", "--system", "x", "text 3").err:find("without", 1, true))
+    -- a run that does not say how it is measured leads to a command that measures it
+    local r = ftrun(dir, {}, "eval")
+    t.eq(r.code, 2)
+    local command = t.ok(r.err:match "\n%s+ftrun (eval toy%-%S+ %-%-score %S+)", r.err)
+    local words = {}
+    for word in command:gmatch "%S+" do words[#words + 1] = word end
+    t.eq(ftrun(dir, {}, table.unpack(words)).code, 0)
+    t.has(ftrun(dir, {}, "eval", "--score", "exact").err, "run toy-")
+  end)
+end)
+
 t.test("a run that is there already is named, not the one that never began; chat names its model and run", function()
   in_project(function(dir)
     t.eq(ftrun(dir, {}, "--local", "toy.lua").code, 0)

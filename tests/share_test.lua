@@ -51,6 +51,11 @@ t.test("a colleague with the file and the same rows repeats the run, and verify 
     for _, c in ipairs(found.checks) do by[c.name] = c.result end
     t.eq({ found.matches, by.recipe, by.data, by.train, by.validation }, { true, "same", "same", "same", "same" })
 
+    r = ftrun(other.path, {}, "chat", "text 3")
+    t.eq(r.code, 2)
+    t.has(r.err, "stayed where it was trained")
+    t.has(r.err, "ftrun --local work/toy.lua")
+
     r = ftrun(other.path, {}, "run", "--local", "work/toy.lua", "--json")
     t.eq(r.code, 0, r.err)
     local own = program.result(r)

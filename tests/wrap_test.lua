@@ -32,3 +32,9 @@ t.test("a command at the end of a line is not broken: it is there to be copied",
     "detached; go on\n  with:\n  ftrun --local recipes/a.lua --set seed=1")
   t.eq(wrap.text("go on with: ftrun a.lua", 40), "go on with: ftrun a.lua")
 end)
+
+t.test("a command on a line of its own is not broken; a sentence that begins like one is", function()
+  t.eq(wrap.text("go on with:\n  ftrun --local a.lua --set seed=1", 12),
+    "go on with:\n  ftrun --local a.lua --set seed=1")
+  t.eq(wrap.text("  ftrun models lists what is there.", 20), "  ftrun models lists\n  what is there.")
+end)

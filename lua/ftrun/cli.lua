@@ -4,6 +4,7 @@ local argparse = require "argparse"
 local commands = require "ftrun.commands"
 local dotenv = require "ftrun.dotenv"
 local err = require "ftrun.err"
+local fs = require "ft.fs"
 local log = require "ft.log"
 local progress = require "ft.progress"
 local secrets = require "ft.secrets"
@@ -108,7 +109,10 @@ function cli.parser(name)
     if not hint:find "%-%-" and hint:find "'%-%a'" then hint = "" end -- no one meant -h or -q
     if hint == "" then hint = meant(message, name) end
     local advice = "See: ftrun " .. (is_command(name) and name .. " " or "") .. "--help"
-    if message:find "^unknown command" and hint == "" then
+    local unknown = message:match "^unknown command '(.*)'$"
+    if unknown and fs.stat(unknown .. ".lua") then
+      hint = ("A recipe is named by its path: %s.lua"):format(unknown)
+    elseif unknown and hint == "" then
       hint = message:find "%.jsonl" and "A file of rows is checked with ftrun validate FILE,\n"
         .. "and trained on with ftrun tune --training-file FILE."
         or "A recipe is named by its path: ftrun recipes/from-jsonl.lua"
@@ -128,7 +132,11 @@ local function with_command(argv)
     if word == "-h" or word == "--help" or word == "--version" then return argv end
     local value = i > 1 and (argv[i - 1] == "--set" or argv[i - 1] == "--limit")
     if not word:match("^%-") and not value then
-      if word:match("%.lua$") or word:find("/", 1, true) then table.insert(argv, 1, "run") end
+      if word:match("%.lua$") or word:find("/", 1, true) then
+        table.insert(argv, 1, "run")
+      else
+        table.insert(argv, 1, table.remove(argv, i)) -- what is wrong is this word, not the options before it
+      end
       return argv
     end
   end

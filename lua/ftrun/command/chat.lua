@@ -1,11 +1,13 @@
 --- ftrun chat [MESSAGE]: one question to a model.
 local amounts = require "ftrun.text.amounts"
 local calls = require "ftrun.wandb.calls"
+local dataset = require "ft.dataset"
 local err = require "ftrun.err"
 local json = require "ftrun.json"
 local log = require "ft.log"
 local measured = require "ftrun.evaluate.measured"
 local prices = require "ftrun.plan.prices"
+local runs = require "ftrun.run.runs"
 local target = require "ftrun.target"
 local task = require "ft.task"
 local time = require "ft.time"
@@ -23,7 +25,21 @@ end
 local function choose(args)
   if args.model then return args.model, args["local"] and "local" or "openai" end
   local summary = measured.run(args.run)
+  if summary.imported and summary.provider == "local" then
+    err.raise("usage", ("the model of run %s stayed where it was trained: the run was imported"):format(summary.id),
+      { advice = "Train it here:\n" .. runs.command(summary) })
+  end
   return summary.model, summary.provider, summary.id
+end
+
+-- A model that was trained with a system prompt answers best with it, and a question alone has none.
+local function mention_system(run)
+  local reader = dataset.reader(runs.dir(run) .. "/train.jsonl")
+  local line = reader and reader:next()
+  if reader then reader:close() end
+  if line and line:find '^%s*{%s*"messages"%s*:%s*%[%s*{%s*"role"%s*:%s*"system"' then
+    log.info "asked without the system prompt that its examples have; give it: --system \"...\""
+  end
 end
 
 -- "1 002 tokens read, 82 written, 1.2 s, $0.0004"
@@ -45,6 +61,7 @@ function command.main(args)
     err.raise("usage", "the question is empty", { advice = 'ftrun chat "..." or: ftrun chat < file' })
   end
   if run and not args.run then log.info(("model %s (of the newest run, %s)"):format(model, run)) end
+  if run and not args.system then mention_system(run) end
   local messages = { { role = "user", content = message } }
   if args.system then table.insert(messages, 1, { role = "system", content = args.system }) end
   local logged <close>, began = calls.open { job_type = "chat", model = model, provider = provider },

@@ -8,6 +8,7 @@ local postgres = require "ft.postgres"
 local providers = require "ftrun.providers"
 local runs = require "ftrun.run.runs"
 local secrets = require "ft.secrets"
+local source = require "ftrun.data.source"
 local target = require "ftrun.target"
 local wandb = require "ftrun.wandb.settings"
 local wrap = require "ftrun.text.wrap"
@@ -73,7 +74,7 @@ local function look_at_database(add)
   local connection, message, code = postgres.connect { secret = "DATABASE_URL", read_only = true }
   if not connection then
     local advice = code == "auth" and "Check user and password." or code == "no_database" and "Check the name."
-      or "Check DATABASE_URL: postgresql://user:password@host:5432/database"
+      or code == "bad_url" and source.URL_SIGNS or "Check DATABASE_URL: postgresql://user:password@host:5432/database"
     return add("database", "bad", message, advice)
   end
   connection:close()

@@ -73,6 +73,7 @@ end
 
 local function of_run(args)
   local summary = measured.run(args.run)
+  if not args.run then log.info("run " .. summary.id) end
   local _ <close> = runs.hold(summary.identity)
   local score = args.score and choice.score(args.score)
   local loaded, aside = measured.recipe(summary, score)

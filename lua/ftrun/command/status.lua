@@ -32,6 +32,7 @@ local function lines(job, summary, rests)
   local function at(seconds) return seconds and time.iso8601(seconds) end
   local waiting = watch.waiting(job)
   local balance = meter.balance(meter.planned(summary), job)
+  local left = summary and not watch.is_open(job.state) and runs.unfinished(summary)
   local rows = {
     { "run", summary and summary.id }, { "job", job.id }, { "state", job.state },
     { "waiting", waiting and watch.waiting_line(waiting) },
@@ -40,7 +41,9 @@ local function lines(job, summary, rests)
     { "trained", balance and meter.balance_line(balance):gsub("^trained ", "") },
     { "promoted", promoted(summary) }, { "error", job.error and job.error.message },
     { "folder", summary and runs.dir(summary.id) },
-    { "training", rests and "rests while no process serves it" }, { "continue", rests and runs.command(summary) },
+    { "training", rests and "rests while no process serves it" },
+    { "run itself", left and "not finished: nothing is measured or recorded yet" },
+    { "continue", left or rests and runs.command(summary) },
   }
   return text_of(rows)
 end

@@ -22,8 +22,9 @@ function command.main(args, state)
     if event then ui.event(event) end
   end }
   local summary = t.summary
-  ui.result { type = "result", run = summary and summary.id, state = job.state, job = job.id, model = job.model,
-    usage = meter.balance(gauge.cost, job), dir = summary and runs.dir(summary.id) }
+  ui.result({ type = "result", run = summary and summary.id, state = job.state, job = job.id, model = job.model,
+    usage = meter.balance(gauge.cost, job), dir = summary and runs.dir(summary.id) },
+    summary and runs.unfinished(summary))
   if job.state ~= "succeeded" then
     err.raise("job", ("job %s: %s"):format(job.id, job.error and job.error.message or job.state))
   end

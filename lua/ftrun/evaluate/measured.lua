@@ -37,7 +37,9 @@ function M.recipe(summary, score)
   if not loaded.evaluate then
     loaded:close()
     err.raise("usage", summary.recipe .. " does not say how its model is measured",
-      { advice = 'Add evaluate = { score = ft.json_f1 { "..." } } to the recipe, or use --score of ftrun eval.' })
+      { advice = 'Say it in the recipe: evaluate = { score = ft.classification() } for labels, ft.exact() for texts,\n'
+        .. 'ft.json_f1 { "elements[].number" } for JSON; or for this once:\n'
+        .. ("ftrun eval %s --score classification"):format(summary.id) })
   end
   return loaded, aside
 end

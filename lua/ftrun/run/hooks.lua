@@ -14,7 +14,8 @@ local function change(c, decision, reason)
   local ok, result = pcall(c.provider[decision], c.provider, c.create.job)
   if not ok then
     if not (err.is(result) and (result.status == 400 or result.status == 409)) then error(result, 0) end
-    c.ui.note("too late: " .. result.message)
+    c.ui.note(result.code == "invalid_job_state" and "too late: the job has ended already (--new trains again)"
+      or "too late: " .. result.message)
   end
   c.journal:done(decision)
 end

@@ -130,6 +130,19 @@ function runs.command(summary)
   return table.concat(words, " ")
 end
 
+--- The command that has still to finish a run, whose job may have ended long ago; nil when none has, or when another
+--- process is at it.
+---@param summary ftrun.Run.Summary
+---@return string?
+function runs.unfinished(summary)
+  local now = json.decode(fs.read(runs.dir(summary.id) .. "/run.json") or "") or summary
+  if now.state ~= "open" or now.imported then return nil end
+  local free, lock = pcall(runs.hold, now.identity)
+  if not free then return nil end
+  lock:close()
+  return runs.command(now)
+end
+
 --- Makes the folder of a new run.
 ---@param summary table  everything of run.json but id, number, created, phase and state
 ---@return ftrun.Run.Summary

@@ -167,7 +167,8 @@ function terminal.new(o)
     end
   end
 
-  function ui.result(result)
+  --- `unfinished`: the command that measures and records what came of the job.
+  function ui.result(result, unfinished)
     progress.finish()
     if o.json then json.print(result) end
     local usage = result.usage
@@ -183,7 +184,11 @@ function terminal.new(o)
     if result.promoted then say("promoted: " .. promote.line(result.promoted)) end
     if result.state == "succeeded" then
       if result.dir then say(("results in %s"):format(result.dir)) end
-      if result.run then say(('ask it: ftrun chat --run %s "..."'):format(result.run)) end
+      if unfinished then
+        say("the run is not finished: what is left (measuring, report, lock file) does:\n  " .. unfinished)
+      elseif result.run then
+        say(('ask it: ftrun chat --run %s "..."'):format(result.run))
+      end
     end
   end
 

@@ -7,11 +7,18 @@ local HANGING = 2 -- columns by which the rest of a broken line is set in
 
 local function columns(text) return utf8.len(text) or #text end
 
+-- A command is to be copied: it stays in one piece. Sentences may begin like one.
+local function is_command(text)
+  return (text:find "^ftrun " or text:find "^wandb sync ") and not text:find "%.$" and not text:find "%. "
+end
+
 local function one(line, width, taken, hang)
-  if taken + columns(line) <= width then return line end
-  local before, command = line:match "^(.-:) +(ftrun .*)$" -- to be copied: it stays in one piece
+  if taken + columns(line) <= width or is_command(line:match "^ *(.*)$") then return line end
+  local before, command = line:match "^(.-:) +(ftrun .*)$"
   if not command then before, command = line:match "^(.-:) +(wandb sync .*)$" end
-  if command then return one(before, width, taken, hang) .. "\n" .. (" "):rep(HANGING) .. command end
+  if command and is_command(command) then
+    return one(before, width, taken, hang) .. "\n" .. (" "):rep(HANGING) .. command
+  end
   local indent, first = line:match "^( *)(.*)$"
   local lines, current, used = {}, nil, taken
   -- the rest of an indented line stands below its beginning
