@@ -115,6 +115,10 @@ t.test("a run over a query is exported, and repeated elsewhere against the same 
   local r = program.run(here.path, env, "--local", "legal-extraction.lua", table.unpack(set))
   t.ok(r.code == 0 or r.code == 13, r.err)
   t.eq(program.run(here.path, env, "export", "-o", "x.ftrun").code, 0)
+  local unpacked <close> = io.popen(("tar xzOf %s/x.ftrun"):format(here.path))
+  local all, where = unpacked:read "a", secrets.describe "DATABASE_URL"
+  t.has(all, '"source":"PostgreSQL"')
+  t.ok(where and not all:find(where, 1, true), "where the database is stays here")
   r = program.run(there.path, env, "import", here.path .. "/x.ftrun", "--json")
   t.eq(r.code, 0, r.err)
   local run = json.decode(r.out).run

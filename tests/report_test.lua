@@ -230,6 +230,11 @@ t.test("two runs in one page: what differs first, what is alike behind it, curve
   t.eq(page:find("<script", 1, true), nil)
   local none <close> = t.folder()
   parse(fs.read(report.write_pair { none.path, a.path }))
+  write(none.path, "journal.jsonl", { phase = "plan", data = { recipe = { overrides = { { "seed", "9" } } } } },
+    { phase = "watch", data = { state = "failed", error = { message = "no rows" } } })
+  page = fs.read(report.write_pair { none.path, a.path })
+  t.has(page, '<th scope="row">Why</th><td class="side">no rows</td><td class="side">plain</td>')
+  t.has(page, '<th scope="row">--set seed</th><td class="side">9</td>')
 end)
 
 t.test("a registered secret does not reach the page", function()

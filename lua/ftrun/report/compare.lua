@@ -31,7 +31,9 @@ local function settings(f)
   end
   for name, value in pairs(asked.hyperparameters or {}) do set(name, value) end
   for name, value in pairs(f.job and f.job.hyperparameters or {}) do set(name .. ", used", value) end
-  for _, o in ipairs(p.recipe and p.recipe.overrides or {}) do set("--set " .. tostring(o.path), o.value) end
+  for _, o in ipairs(p.recipe and p.recipe.overrides or {}) do
+    set("--set " .. tostring(o.path or o[1]), o.value or o[2])
+  end
   return out
 end
 
@@ -67,6 +69,7 @@ local function outcome(a, b)
   end
   local function used(f) return f.result and f.result.usage or {} end
   add("State", facts.state)
+  add("Why", facts.why)
   add("Model", function(f) return f.result and f.result.model or f.job and f.job.model end)
   add("Loss, train", function(f) return last(facts.points(f, "train_loss")) end)
   add("Loss, validation", function(f) return last((facts.validation(f, "loss"))) end)

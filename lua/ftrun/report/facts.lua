@@ -109,6 +109,16 @@ function M.ended_badly(f)
   return state == "failed" or state == "cancelled"
 end
 
+--- Why a job has failed, or was cancelled, as far as it is known.
+---@param f ftrun.Report.Facts
+---@return string?
+function M.why(f)
+  if not M.ended_badly(f) then return nil end
+  local wrong = f.result and f.result.error or f.job and f.job.error
+  if type(wrong) == "table" and (wrong.message or wrong.code) then return wrong.message or wrong.code end
+  return M.state(f) == "cancelled" and f.cancelled and "The recipe cancelled it: " .. f.cancelled or nil
+end
+
 --- One metric as points { step, value }.
 ---@param f ftrun.Report.Facts
 ---@param name string

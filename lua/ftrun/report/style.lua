@@ -101,7 +101,7 @@ footer { margin-top: 3rem; padding-top: .7rem; border-top: 1px solid var(--rule)
   h2, h3, caption, summary, thead { break-after: avoid; } figure, tr, dl, li, .notice, .half { break-inside: avoid; }
   tbody tr:first-child { break-before: avoid; } tbody tr:last-child { break-before: avoid; }
   summary { list-style: none; } summary::-webkit-details-marker { display: none; }
-  .screen { display: none; }
+  .screen, details:not(.paper) { display: none; }
   .triple { grid-template-columns: repeat(3, 1fr); gap: .4rem .7rem; } .triple figure { break-inside: auto; }
   .triple pre { font-size: 6.5pt; padding: .4rem .5rem; box-decoration-break: clone; }
   details.paper::details-content { content-visibility: visible; display: block; }
