@@ -163,6 +163,12 @@ t.test("an evaluation of a model that answered no row is exit code 16", function
     t.has(r.out, "score on 0 rows")
     t.eq(eval("--model", "gpt-4o-mini-2024-07-18").code, 0)
     t.eq(eval("--model", "gpt-4o-mini-2024-07-18", "--model", "nope").code, 16)
+    local base = "gpt-4o-mini-2024-07-18"
+    r = eval("--model", base, "--model", base)
+    t.eq(r.code, 0, r.err)
+    t.has(r.err, "--model " .. base .. ": it is named twice; it is measured once")
+    local result = json.decode(eval("--model", base, "--model", base, "--json").out)
+    t.eq({ result.models.tuned, result.others }, { nil, {} })
   end, 12)
 end)
 

@@ -36,6 +36,22 @@ local function validation_of(summary, dir)
   end
 end
 
+--- Each model once: asked twice it would be paid for twice, or beside itself say nothing.
+---@param named string[]?
+---@param known table<string, string>  models that are measured anyhow -> what they are
+---@return string[]
+local function once(named, known)
+  local list = {}
+  for _, model in ipairs(named or {}) do
+    if known[model] then
+      log.warn(("--model %s: it is %s; it is measured once"):format(model, known[model]))
+    else
+      list[#list + 1], known[model] = model, "named twice"
+    end
+  end
+  return list
+end
+
 -- What both shapes have in common.
 local function run(args, o)
   o.limit, o.at_once, o.batch, o.shared, o.progress = args.limit, args.at_once, args.batch, measured.shared(),
@@ -79,10 +95,11 @@ local function of_run(args)
   local loaded, aside = measured.recipe(summary, score)
   local recipe <close> = loaded
   local t <close> = target.open(summary.provider)
-  local dir = runs.dir(summary.id)
+  local dir, base = runs.dir(summary.id), measured.base(recipe)
   local result = run(args, { recipe = recipe, provider = t.provider, dir = dir,
-    validation = validation_of(summary, dir), base = measured.base(recipe), tuned = summary.model,
-    others = args.model, aside = aside and score.kind or nil })
+    validation = validation_of(summary, dir), base = base, tuned = summary.model,
+    others = once(args.model, { [base] = "the model to beat", [summary.model] = "the run's own" }),
+    aside = aside and score.kind or nil })
   -- the gate is about the run's own score, on all of its rows
   local decision = recipe.gate and not result.partial and not score and gate.decide(recipe.gate, result) or nil
   return show(args, result, decision)
@@ -112,9 +129,10 @@ local function of_data(args)
   local dir = ("%s/evaluations/%s-%s"):format(runs.root(), name, identity:sub(1, 8))
   err.check("system", fs.mkdir(dir))
   local _ <close> = runs.hold(identity, "these rows are being evaluated already", "Wait until that ends.")
-  local others = table.move(args.model, 3, #args.model, 1, {})
+  local models = once(args.model, {})
+  local others = table.move(models, 3, #models, 1, {})
   local result = run(args, { recipe = rules, provider = p, dir = dir, validation = path, data = args.data,
-    base = args.model[1], tuned = args.model[2], others = others })
+    base = models[1], tuned = models[2], others = others })
   if result.rows == 0 then
     err.raise("data", args.data .. " has no row with an assistant's answer to compare with",
       { advice = 'A row is {"messages": [..., {"role": "assistant", "content": "..."}]}; see ftrun validate.' })
