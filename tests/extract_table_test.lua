@@ -186,6 +186,42 @@ t.test("a table or column that is not there is the recipe's error, with its line
   t.has(e.message, "there is no table acts; DROP TABLE acts")
 end)
 
+t.test("a column whose type takes no result is the recipe's error, before anything is asked and paid", function()
+  for type, taken in pairs { integer = false, boolean = false, ["text[]"] = false, bytea = false, date = false,
+    json = true, jsonb = true, text = true, ["varchar(9)"] = true, ["a document"] = true } do
+    query "DROP TABLE IF EXISTS acts"
+    query 'DROP DOMAIN IF EXISTS "a document"'
+    query 'CREATE DOMAIN "a document" AS jsonb CHECK (true)'
+    query(("CREATE TABLE acts (id integer PRIMARY KEY, text text, result %s, done boolean)"):format(
+      type:find " " and '"a document"' or type))
+    local dir <close> = t.folder()
+    local ok, e = pcall(opened, dir.path, WRITE)
+    t.eq(ok, taken, type .. ": " .. tostring(e))
+    if ok then
+      e:close()
+    else
+      t.eq(e.kind, "recipe")
+      t.eq(e.message, ("extract.write.column: result of acts has the type %s, which takes no JSON"):format(type))
+      t.has(e.where, "x.lua:")
+      t.has(e.advice, "json, jsonb or text")
+    end
+  end
+  query "DROP TABLE acts"
+  query "DROP TYPE IF EXISTS kind CASCADE"
+  query "CREATE TYPE kind AS ENUM ('a', 'b')"
+  query "CREATE TABLE acts (id integer PRIMARY KEY, text text, result kind, done boolean)"
+  t.has(fault(WRITE).message, "has the type kind")
+  local dir <close> = t.folder()
+  opened(dir.path, WRITE .. ', answer = "text"'):close()
+  with_model(recipe_with(FROM, WRITE), function(folder, start)
+    query "ALTER TABLE acts ALTER COLUMN result TYPE integer USING NULL"
+    local r = start("--write")
+    t.eq({ r.code, r.out }, { 3, "" })
+    t.has(r.err, "result of acts has the type integer")
+    t.eq((fs.read(folder .. "/.ftrun/extract/toy.jsonl") or ""), "") -- no answer was asked for
+  end)
+end)
+
 t.test("what the database will not let be written is said before anything is asked", function()
   make_table()
   query "CREATE OR REPLACE VIEW seen AS SELECT id, result FROM acts UNION ALL SELECT id, result FROM acts"

@@ -20,9 +20,9 @@ local function array(list)
   return "{" .. table.concat(items, ",") .. "}"
 end
 
--- The column's type as the table has it; raises when there is none.
+-- The column's type as the table has it, and the column; raises when there is none.
 local function type_of(self, at, column)
-  for _, c in ipairs(self.columns) do if c.name == column then return c.type end end
+  for _, c in ipairs(self.columns) do if c.name == column then return c.type, c end end
   local names = {}
   for i, c in ipairs(self.columns) do names[i] = c.name end
   source.no_column(self.recipe, { "extract", "write", table.unpack(at) }, column, names,
@@ -40,8 +40,10 @@ end
 -- Types without a length: a longer key is no key of the table, and is not cut into one (NULL for -1 makes char(1) of
 -- char(8)).
 local function read_columns(self)
-  local rows = query(self, "SELECT a.attname AS name, format_type(a.atttypid, -1) AS type FROM pg_attribute a "
-    .. "WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
+  local rows = query(self, [[SELECT a.attname AS name, format_type(t.oid, -1) AS type, t.typcategory AS category,
+      format_type(CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END, -1) AS base
+    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+    WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum]],
     { self.quoted }).rows
   if #rows == 0 then
     err.raise("recipe", ("extract.write.table: there is no table %s in the database"):format(self.name),
@@ -50,18 +52,32 @@ local function read_columns(self)
   self.columns = rows
 end
 
+-- The type of the column for results. One that takes none of them is told before anything is asked, and paid.
+local function result_type(self)
+  local column = self.write_to.column
+  local name, c = type_of(self, { "column" }, column)
+  local of_text = self.recipe.extract.answer == "text"
+  if c.base == "json" or c.base == "jsonb" or c.category == "S" or of_text and c.category == "E" then
+    self.is_json = c.base:find "^json" ~= nil
+    return name
+  end
+  err.raise("recipe", ("extract.write.column: %s of %s has the type %s, which takes no %s"):format(column, self.name,
+    name, of_text and "text" or "JSON"), { where = self.recipe:where("extract", "write", "column"),
+    advice = "Results go into a column of the type json, jsonb or text: name another one, or change the type." })
+end
+
 -- The statement that writes keys ($1) and values ($2), and the further columns from $3 on.
 local function statement(self)
   local w, key, column = self.write_to, quoted(self.key), quoted(self.write_to.column)
-  local key_type, value_type = type_of(self, { "key" }, self.key), type_of(self, { "column" }, w.column)
-  self.key_type, self.is_json = key_type, value_type:find "^json" ~= nil
+  local key_type, value_type = (type_of(self, { "key" }, self.key)), result_type(self)
+  self.key_type = key_type
   local names, further = {}, {}
   for name in pairs(w.set or {}) do names[#names + 1] = name end
   table.sort(names)
   local sets, inserted = { column .. " = v.value" }, { column .. " = EXCLUDED." .. column }
   local columns, selected = { key, column }, { "v.key", "v.value" }
   for i, name in ipairs(names) do
-    local value = ("$%d::%s"):format(i + 2, type_of(self, { "set", name }, name))
+    local value = ("$%d::%s"):format(i + 2, (type_of(self, { "set", name }, name)))
     further[i] = tostring(w.set[name])
     sets[#sets + 1] = quoted(name) .. " = " .. value
     inserted[#inserted + 1] = quoted(name) .. " = EXCLUDED." .. quoted(name)
