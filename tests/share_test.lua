@@ -198,6 +198,20 @@ t.test("an export names no folder, home, user or host of its machine, and is an 
   end, 60)
 end)
 
+t.test("an export names no folder above the current one either", function()
+  in_project(function(dir)
+    assert(fs.mkdir(dir .. "/sub"))
+    local sub, env = dir .. "/sub", { FTRUN_DIR = "../anna/runs", HOME = "/nonexistent/anna/" }
+    t.eq(ftrun(sub, env, "--local", "../toy.lua", "--json").code, 0)
+    t.eq(ftrun(sub, env, "export", "-o", "toy.ftrun", "--with-data").code, 0)
+    for name, text in pairs(unpacked(sub .. "/toy.ftrun")) do
+      for _, word in ipairs { "anna", "../toy", dir } do
+        t.ok(not text:find(word, 1, true), name .. " holds " .. word)
+      end
+    end
+  end)
+end)
+
 t.test("a recipe that names a folder of its machine is not exported, and the message says where it does", function()
   in_project(function(dir)
     assert(fs.write(dir .. "/toy.lua", (program.RECIPE:gsub('"rows.jsonl"', ('"%s/rows.jsonl"'):format(dir)))))

@@ -32,7 +32,8 @@ local SAYS = { ["run.json"] = true, ["lock.json"] = true, ["journal.jsonl"] = tr
 local function machine()
   local folders, known = {}, {}
   local function add(path, short)
-    if path and path:find "^/." and not known[path] then
+    path = path and path:gsub("(.)/+$", "%1")
+    if path and (path:find "^/." or path:find "^%.%./.") and not known[path] then
       known[path] = true
       folders[#folders + 1] = { path, short }
     end
@@ -95,6 +96,7 @@ end
 -- A string of the run's JSON, by its key: a query is compared with the recipe's, a source names its database.
 local function plain(text, key, of)
   if key == "query" then return text end
+  if (key == "recipe" or key == "path") and text:find "^%.%./" then text = text:match "[^/]*$" end
   if key == "source" then text = text:gsub("^PostgreSQL .*", "PostgreSQL") end
   return shorten(text, of)
 end
