@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "bindings.h"
+#include "features.h"
 #include "native.h"
 
 static const char MODEL[] = "ft.learner.Model";

@@ -150,6 +150,47 @@ static int conn_method_close(lua_State *L) {
 
 /* ---- statements ---- */
 
+/* The n parameters of the list at argument 3 as the server takes them, each NULL or a string;
+ * pushes the array and a table that keeps the strings, as slots 5 and 6. *nul: one of them holds a
+ * NUL byte. [-0, +2, v] */
+static const char **push_params(lua_State *L, lua_Integer n, bool *nul) {
+  size_t len;
+  const char **values = lua_newuserdatauv(L, ((size_t)n + 1) * sizeof *values, 0);
+  lua_createtable(L, (int)n, 0);
+  *nul = false;
+  for (int i = 0; i < n; i++) {
+    char number[40];
+    values[i] = NULL;
+    switch (lua_rawgeti(L, 3, i + 1)) {
+    case LUA_TNIL:
+      break;
+    case LUA_TBOOLEAN:
+      values[i] = lua_toboolean(L, -1) ? "true" : "false";
+      break;
+    case LUA_TNUMBER:
+      if (!lua_isinteger(L, -1)) { /* tostring would keep 14 digits */
+        snprintf(number, sizeof number, "%.17g", lua_tonumber(L, -1));
+        lua_pushstring(L, number);
+        lua_replace(L, -2);
+      }
+      /* fall through */
+    case LUA_TSTRING:
+      values[i] = lua_tolstring(L, -1, &len);
+      *nul = *nul || strlen(values[i]) != len;
+      lua_pushvalue(L, -1);
+      lua_rawseti(L, 6, i + 1);
+      break;
+    default:
+      luaL_argerror(L, 3,
+                    lua_pushfstring(L,
+                                    "parameter %d: expected string, number, boolean or nil, got %s",
+                                    i + 1, luaL_typename(L, -1)));
+    }
+    lua_settop(L, 6);
+  }
+  return values;
+}
+
 /* Lays the statement at arguments 2 to 4 out on the stack, which is then: connection, sql, params,
  * timeout_s, array of value pointers, table of the values, guard. NULL with the failure pushed. */
 static struct guard *begin(lua_State *L) {
@@ -169,39 +210,8 @@ static struct guard *begin(lua_State *L) {
   double timeout_s = check_timeout(L, 4, QUERY_TIMEOUT_S);
   ft_task_self(L);
   lua_settop(L, 4);
-  const char **values = lua_newuserdatauv(L, ((size_t)n + 1) * sizeof *values, 0);
-  lua_createtable(L, (int)n, 0);
-  bool nul = false;
-  for (int i = 0; i < n; i++) {
-    char number[40];
-    values[i] = NULL;
-    switch (lua_rawgeti(L, 3, i + 1)) {
-    case LUA_TNIL:
-      break;
-    case LUA_TBOOLEAN:
-      values[i] = lua_toboolean(L, -1) ? "true" : "false";
-      break;
-    case LUA_TNUMBER:
-      if (!lua_isinteger(L, -1)) { /* tostring would keep 14 digits */
-        snprintf(number, sizeof number, "%.17g", lua_tonumber(L, -1));
-        lua_pushstring(L, number);
-        lua_replace(L, -2);
-      }
-      /* fall through */
-    case LUA_TSTRING:
-      values[i] = lua_tolstring(L, -1, &len);
-      nul = nul || strlen(values[i]) != len;
-      lua_pushvalue(L, -1);
-      lua_rawseti(L, 6, i + 1);
-      break;
-    default:
-      luaL_argerror(L, 3,
-                    lua_pushfstring(L,
-                                    "parameter %d: expected string, number, boolean or nil, got %s",
-                                    i + 1, luaL_typename(L, -1)));
-    }
-    lua_settop(L, 6);
-  }
+  bool nul;
+  const char **values = push_params(L, n, &nul);
   if (c->task || c->stream)
     luaL_error(L, "the connection is busy; end its query or close its rows first");
   if (!c->pg && !c->lost) luaL_error(L, "the connection is closed");

@@ -2,12 +2,8 @@
  * all of a request is here, the connection is suspended and the request queued; the dispatcher, a
  * task, starts a task for each; that one runs the handler, leaves the answer in the request and
  * resumes the connection. MHD's callbacks touch requests and never Lua. */
-#include <errno.h>
-#include <fcntl.h>
 #include <lauxlib.h>
 #include <math.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -16,40 +12,30 @@
 #include <unistd.h>
 
 #include "bindings.h"
+#include "listen.h"
 #include "log.h"
 #include "task.h"
 #include "native.h"
 #include "server_request.h"
+#include "silence.h"
 
 enum {
-  BACKLOG = 1024,
   CONNECTION_MEMORY_BYTES = 64 * 1024,
-  MAX_CONNECTIONS = 900,
-  CROWD = MAX_CONNECTIONS * 3 / 4, /* from so many on, those that ask nothing have to go */
-  BODY_STEP_BYTES = 320 * 1024,    /* of a body, or its end, that must come within body_s */
+  BODY_STEP_BYTES = 320 * 1024, /* of a body, or its end, that must come within body_s */
 };
 
-static const double SWEEP_INTERVAL_S = 0.25, CROWDED_HEAD_S = 1;
+static const double SWEEP_INTERVAL_S = 0.25;
 static const char SERVER[] = "ft.server.Server";
 
 /* User values: 1 the handler, 2 the dispatcher's Task, which keeps its memory valid as long as
  * ours. */
-/* A connection that asks nothing at the moment: new, or after an answer. MHD's own timeout begins
- * anew with each byte, so that of one that never ends its request's head it sees no end. */
-struct silent {
-  int fd;
-  double since_s, until_s; /* INFINITY while a request is under way */
-  struct silent *next, **link;
-};
-
 struct server {
   struct ft_wait wait; /* first: the wait's callback casts */
   struct ft_loop *loop;
   struct MHD_Daemon *daemon; /* NULL when closed */
   struct ft_request *requests;
-  struct silent *connections;
-  int connection_count;
-  double head_s, idle_s, first_until_s; /* of all until_s none is earlier */
+  struct ft_silence silence;
+  double head_s, idle_s;
   double body_s;
   char *late_body; /* of the 408; may be NULL */
   struct ft_request *queue, **queue_tail;
@@ -62,18 +48,14 @@ struct server {
 
 /* ---- MHD's side ---- */
 
-static bool crowded(const struct server *s) {
-  return s->connection_count >= CROWD;
-}
-
 static void arm(struct server *s) {
   MHD_UNSIGNED_LONG_LONG wait_ms;
   double now = ft_now_s();
   s->wait.deadline_s =
       MHD_get_timeout(s->daemon, &wait_ms) == MHD_YES ? now + (double)wait_ms / 1e3 : INFINITY;
-  if (s->requests || crowded(s))
+  if (s->requests || ft_silence_crowded(&s->silence))
     s->wait.deadline_s = fmin(s->wait.deadline_s, now + SWEEP_INTERVAL_S);
-  s->wait.deadline_s = fmin(s->wait.deadline_s, s->first_until_s);
+  s->wait.deadline_s = fmin(s->wait.deadline_s, s->silence.first_until_s);
   ft_wait_start(s->loop, &s->wait);
 }
 
@@ -149,64 +131,20 @@ static void sweep_late(struct server *s) {
   }
 }
 
-static void expect_request(struct server *s, struct silent *c, double within_s) {
-  c->since_s = ft_now_s();
-  c->until_s = within_s > 0 ? c->since_s + within_s : INFINITY;
-  s->first_until_s = fmin(s->first_until_s, c->until_s);
-}
-
-/* Ends connections that have asked nothing for too long: shut down, they are seen by MHD. */
-static void end_silent(struct server *s) {
-  double now = ft_now_s();
-  if (now < s->first_until_s && !crowded(s)) return;
-  s->first_until_s = INFINITY;
-  for (struct silent *c = s->connections; c; c = c->next) {
-    if (c->until_s == INFINITY) continue;
-    if (crowded(s)) c->until_s = fmin(c->until_s, c->since_s + CROWDED_HEAD_S);
-    if (now < c->until_s) {
-      s->first_until_s = fmin(s->first_until_s, c->until_s);
-    } else {
-      shutdown(c->fd, SHUT_RDWR);
-      c->until_s = INFINITY;
-    }
-  }
-}
-
 static void on_connection(void *user, struct MHD_Connection *c, void **slot,
                           enum MHD_ConnectionNotificationCode what) {
   struct server *s = user;
-  struct silent *made = *slot;
-  if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
-    if (!made) return;
-    *made->link = made->next;
-    if (made->next) made->next->link = made->link;
-    s->connection_count--;
-    free(made);
-    *slot = NULL;
-    return;
-  }
-  made = *slot = calloc(1, sizeof *made);
-  if (!made) return; /* then MHD's own timeout has to do */
-  made->fd = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-  made->next = s->connections;
-  made->link = &s->connections;
-  if (made->next) made->next->link = &made->next;
-  s->connections = made;
-  s->connection_count++;
-  expect_request(s, made, s->head_s);
-}
-
-static struct silent *silent_of(struct MHD_Connection *c) {
-  const union MHD_ConnectionInfo *info =
-      MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-  return info ? info->socket_context : NULL;
+  if (what == MHD_CONNECTION_NOTIFY_CLOSED)
+    ft_silence_remove(&s->silence, slot);
+  else
+    ft_silence_add(&s->silence, c, slot, s->head_s);
 }
 
 static void on_ready(struct ft_wait *w, short revents) {
   struct server *s = (struct server *)w;
   (void)revents;
   bool swept = sweep(s);
-  end_silent(s);
+  ft_silence_end(&s->silence);
   MHD_run(s->daemon);
   if (swept) sweep_late(s);
   arm(s);
@@ -247,8 +185,7 @@ static enum MHD_Result on_access(void *user, struct MHD_Connection *c, const cha
   if (!r) {
     r = *slot = add_request(s, c);
     if (!r) return MHD_NO;
-    struct silent *connection = silent_of(c);
-    if (connection) connection->until_s = INFINITY;
+    ft_silence_broken(c);
     r->method = method;
     r->path = url;
     if (!ft_request_hopeless(r)) return MHD_YES;
@@ -278,9 +215,8 @@ static void on_completed(void *user, struct MHD_Connection *c, void **slot,
                          enum MHD_RequestTerminationCode how) {
   struct server *s = user;
   struct ft_request *r = *slot;
-  struct silent *connection = silent_of(c);
   (void)how;
-  if (connection) expect_request(s, connection, s->idle_s);
+  ft_silence_begins(&s->silence, c, s->idle_s);
   if (!r) return;
   *slot = NULL;
   *r->link = r->next;
@@ -398,52 +334,6 @@ static int server_port(lua_State *L) {
   return 1;
 }
 
-static int is_loopback(const struct sockaddr *a) {
-  if (a->sa_family == AF_INET)
-    return ntohl(((const struct sockaddr_in *)a)->sin_addr.s_addr) >> 24 == 127;
-  return a->sa_family == AF_INET6 &&
-         IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)a)->sin6_addr);
-}
-
-/* A listening socket, or a failure pushed and -1. */
-static int open_socket(lua_State *L, const char *host, int port, bool any) {
-  char service[16];
-  snprintf(service, sizeof service, "%d", port);
-  struct addrinfo *a = NULL, hints = {.ai_socktype = SOCK_STREAM,
-                                      .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE};
-  if (getaddrinfo(strcmp(host, "localhost") == 0 ? "127.0.0.1" : host, service, &hints, &a)) {
-    ft_fail(L, "io", "%s is not an IP address to listen on", host);
-    return -1;
-  }
-  if (!any && !is_loopback(a->ai_addr)) {
-    freeaddrinfo(a);
-    ft_fail(L, "denied", "%s is not a loopback address; the server would be open to others", host);
-    return -1;
-  }
-  const int on = 1;
-  int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  int ok = fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) &&
-           !bind(fd, a->ai_addr, a->ai_addrlen) && !listen(fd, BACKLOG);
-  int error = errno;
-  freeaddrinfo(a);
-  if (ok) return fd;
-  if (fd >= 0) close(fd);
-  if (error == EADDRINUSE)
-    ft_fail(L, "in_use", "port %d is in use on %s", port, host);
-  else
-    ft_fail(L, error == EACCES ? "denied" : "io", "cannot listen on %s port %d: %s", host, port,
-            strerror(error));
-  return -1;
-}
-
-static int port_of(int fd) {
-  struct sockaddr_storage a;
-  socklen_t len = sizeof a;
-  if (getsockname(fd, (struct sockaddr *)&a, &len)) return 0;
-  return ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port
-                                       : ((struct sockaddr_in *)&a)->sin_port);
-}
-
 static struct MHD_Daemon *start_daemon(struct server *s, int fd, unsigned timeout_s) {
   return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL,
                           NULL, on_access, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
@@ -451,7 +341,7 @@ static struct MHD_Daemon *start_daemon(struct server *s, int fd, unsigned timeou
                           on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
                           MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
                           (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_CONNECTION_LIMIT,
-                          (unsigned)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, timeout_s,
+                          (unsigned)FT_MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, timeout_s,
                           MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
 }
 
@@ -486,7 +376,7 @@ static int server_listen(lua_State *L) {
                        .head_s = head_s,
                        .body_s = body_s,
                        .idle_s = timeout_s,
-                       .first_until_s = INFINITY};
+                       .silence.first_until_s = INFINITY};
   luaL_setmetatable(L, SERVER);
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, 3, 1);
@@ -495,9 +385,9 @@ static int server_listen(lua_State *L) {
   if ((spool && !s->spool) || (late_body && !s->late_body))
     return luaL_error(L, "not enough memory");
   s->limits = (struct ft_body_limits){s->spool, memory_bytes, upload_bytes};
-  int fd = open_socket(L, host, port, any);
+  int fd = ft_listen_socket(L, host, port, any);
   if (fd < 0) return 3;
-  s->port = port_of(fd);
+  s->port = ft_listen_port(fd);
   s->daemon = start_daemon(s, fd, timeout_s);
   if (!s->daemon) {
     close(fd);

@@ -1,5 +1,4 @@
-/* A text as words, and hashed features of places in it: what the learner sees. Knows no Lua and no
- * class.
+/* A text as words: what features are made of. Knows no Lua.
  *
  * A word is a run of letters and digits, or one mark; a line ends at "\n". Hashes ignore case
  * (Latin, Greek, Cyrillic). */
@@ -39,13 +38,6 @@ struct ft_words {
   uint32_t count, lines;
 };
 
-struct ft_feature {
-  uint32_t hash;
-  float value;
-};
-
-enum { FT_FEATURES = 160 }; /* most features of one place */
-
 /* Splits a text of less than 2^31 bytes, any bytes. 0, or -1 when memory is short (w is then
  * empty). */
 int ft_words_split(struct ft_words *w, const char *text, size_t len);
@@ -55,24 +47,12 @@ void ft_words_free(struct ft_words *w); /* idempotent; accepts a zeroed struct *
 /* The text with letters made small, into out (room for 2 * len bytes). Returns its length. */
 size_t ft_words_fold(const char *text, size_t len, char *out);
 
-/* Features of word i in its window: words, shapes, line starts, brackets. Returns how many were
- * written. */
-size_t ft_features_word(const struct ft_words *w, uint32_t i, struct ft_feature *out);
-
-/* Does something begin or end at word i, when it belongs to the span [first, last] before or around
- * it? */
-size_t ft_features_step(const struct ft_words *w, uint32_t i, uint32_t first, uint32_t last,
-                        struct ft_feature *out);
-
-/* What kind of thing is the span [first, last]? Looks farther than a window, and at the head of the
- * text. */
-size_t ft_features_span(const struct ft_words *w, uint32_t first, uint32_t last,
-                        struct ft_feature *out);
-
-/* The whole text, its features multiplied by scale. `counts` are numbers known about it besides
- * (how many things were found). `out` has room for ft_features_text_room() features. */
-size_t ft_features_text_room(const struct ft_words *w, size_t counts);
-size_t ft_features_text(const struct ft_words *w, const uint32_t *count, size_t counts, float scale,
-                        struct ft_feature *out);
+/* Two hashes, or a hash and a number, as one. */
+static inline uint32_t ft_words_mix(uint32_t a, uint32_t b) {
+  uint32_t h = a ^ (b * 0x9E3779B1u + 0x7F4A7C15u + (a << 6) + (a >> 2));
+  h ^= h >> 15;
+  h *= 0x85EBCA6Bu;
+  return h ^ (h >> 13);
+}
 
 #endif
