@@ -481,6 +481,17 @@ t.test("a limit on the size of files is an error like a full disk, and leaves no
   end)
 end)
 
+t.test("too little memory is this machine's fault, not an internal error", function()
+  in_project(function(dir)
+    if shell(dir, "ulimit -v 200000; $FTRUN --version").code ~= 0 then return end -- sanitizers need more
+    local r = shell(dir, "head -c 60000000 /dev/zero | tr '\\0' x >long; ulimit -v 150000; $FTRUN split long; "
+      .. "code=$?; ls -A; exit $code")
+    t.eq(r.code, 11, r.err)
+    t.has(r.err, "ftrun: not enough memory for this")
+    t.eq(r.out, "long\nrows.jsonl\ntoy.lua\n")
+  end)
+end)
+
 t.test("closed standard streams are given to no file: a run without any is whole", function()
   in_project(function(dir)
     t.eq(shell(dir, "$FTRUN --local toy.lua <&- >&- 2>&-").code, 0)

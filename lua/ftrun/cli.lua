@@ -203,6 +203,10 @@ return setmetatable(cli, { __call = function(_, ...)
     local lost = report(err.new("system", message, { code = code }))
     return result ~= 0 and result or lost
   end
+  if not err.is(result) and tostring(result):find "^[^\n]*not enough memory" then -- Lua's and the natives' own words
+    result = err.new("system", "not enough memory for this", { code = "memory",
+      advice = "See what else uses it, and whether a limit is set: ulimit -v" })
+  end
   if err.is(result) then return report(result) end
   error(result, 0)
 end })
