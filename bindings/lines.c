@@ -2,10 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "../host/signals.h"
 
 enum { BLOCK = 1 << 17, GZIP_WINDOW = 15 + 16 };
 
@@ -32,9 +35,19 @@ static bool fault(struct ft_lines *l, const char *code, const char *message) {
   return false;
 }
 
+/* Waits until a read will not; false when a signal comes first, as nobody else would hear it. */
+static bool await_bytes(struct ft_lines *l) {
+  struct pollfd fds[2] = {{.fd = l->fd, .events = POLLIN},
+                          {.fd = ft_signals_fd(), .events = POLLIN}};
+  while (poll(fds, 2, -1) < 0 && errno == EINTR) {
+  }
+  return !fds[1].revents || fault(l, "interrupted", "interrupted");
+}
+
 /* Reads bytes of the file. */
 static bool read_some(struct ft_lines *l, void *to, size_t room, size_t *got) {
   ssize_t n;
+  if (l->may_wait && !await_bytes(l)) return false;
   do n = read(l->fd, to, room);
   while (n < 0 && errno == EINTR);
   *got = n > 0 ? (size_t)n : 0;
@@ -127,7 +140,8 @@ bool ft_lines_open(struct ft_lines *l, const char *path) {
     l->errnum = errno;
     fault(l, "io", "");
   } else {
-    l->total = S_ISREG(st.st_mode) ? st.st_size : 0;
+    l->may_wait = !S_ISREG(st.st_mode);
+    l->total = l->may_wait ? 0 : st.st_size;
     begin(l);
   }
   if (l->code) ft_lines_close(l);

@@ -22,13 +22,14 @@ struct ft_lines {
 
   long long done, total; /* bytes on disk: read, in all */
 
-  /* The fault that ended the reading: NULL, "io" (see errnum), "gzip", "memory", or "too_long",
-   * which alone can be passed over. */
+  /* The fault that ended the reading: NULL, "io" (see errnum), "gzip", "memory", "interrupted" (by
+   * a signal, while a pipe or terminal let wait), or "too_long", which alone can be passed over. */
   const char *code, *message;
   int errnum;
 
   /* private */
   int fd;
+  bool may_wait; /* a pipe or terminal */
   size_t max_line;
   char *buf;                    /* NULL: closed */
   size_t cap, at, filled, seen; /* no line break in buf[at, seen) */

@@ -59,6 +59,10 @@ int ft_signals_start(struct ft_loop *loop) {
   return 0;
 }
 
+int ft_signals_fd(void) {
+  return the_loop ? pipe_fds[0] : -1;
+}
+
 void ft_signals_stop(void) {
   if (!the_loop) return;
   signal(SIGINT, SIG_DFL);

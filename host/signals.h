@@ -10,6 +10,10 @@ struct ft_loop;
  * the process with status 130. 0, or -1: no descriptors. */
 int ft_signals_start(struct ft_loop *loop);
 
+/* Can be read while a signal waits for the loop's next turn: for calls that block outside of the
+ * loop. -1: none. */
+int ft_signals_fd(void);
+
 /* Gives the signals back. Idempotent. */
 void ft_signals_stop(void);
 

@@ -481,6 +481,21 @@ t.test("a limit on the size of files is an error like a full disk, and leaves no
   end)
 end)
 
+t.test("Ctrl-C ends a command that waits for its input, and one that counts without end", function()
+  in_project(function(dir)
+    local interrupt = "timeout -s INT --preserve-status -k 5 0.4 $FTRUN "
+    for _, command in ipairs { "validate -", "validate --json -", "tokens -", "split -" } do
+      local r = shell(dir, "mkfifo f; sleep 9 >f & " .. interrupt .. command .. " <f; code=$?; kill $!; rm f; ls -A; "
+        .. "exit $code")
+      t.eq({ command, r.code, r.err }, { command, 130, "interrupted\n" })
+      t.eq(r.out, "rows.jsonl\ntoy.lua\n")
+    end
+    local r = shell(dir, [[yes '{"text":"one two three"}' 2>/dev/null | head -c 10000000 >many
+      ]] .. interrupt .. "tokens " .. ("many "):rep(500))
+    t.eq({ r.code, r.err }, { 130, "interrupted\n" })
+  end)
+end)
+
 t.test("too little memory is this machine's fault, not an internal error", function()
   in_project(function(dir)
     if shell(dir, "ulimit -v 200000; $FTRUN --version").code ~= 0 then return end -- sanitizers need more

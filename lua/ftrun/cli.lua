@@ -164,6 +164,8 @@ local function run_command(module, args)
     work:cancel()
   end)
   local ok, result = pcall(work.join, work)
+  -- a read that a signal has ended; the listener will hear of it in the loop's next turn
+  if not ok and err.is(result) and result.code == "interrupted" then listener:join() end
   listener:cancel()
   if name then
     progress.finish()

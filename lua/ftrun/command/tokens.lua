@@ -5,6 +5,7 @@ local histogram = require "ftrun.data.histogram"
 local json = require "ftrun.json"
 local log = require "ft.log"
 local progress = require "ft.progress"
+local time = require "ft.time"
 local tokens = require "ftrun.data.tokens"
 local words = require "ftrun.recipe.words"
 
@@ -107,6 +108,7 @@ local function count_file(counter, path, each)
     local done, total = reader:position()
     progress.update(path .. ", MB", done // (MB / 10) / 10, total > 0 and total // (MB / 10) / 10 or nil)
     lines, numbers = next_lines, next_numbers
+    time.sleep(0) -- lets Ctrl-C in
   end
   progress.finish()
   return file

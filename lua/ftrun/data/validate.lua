@@ -121,7 +121,7 @@ function Pass:read(on_progress)
   while true do
     local kind, line, a, b, c = self.scan:next()
     if kind == nil then
-      if line then err.raise(a == "gzip" and "data" or "system", line, { code = a }) end
+      if line then err.unreadable(line, a) end
       break
     end
     if kind ~= "turn" then self:event(kind, line, a, b, c) end

@@ -116,7 +116,7 @@ function dataset.reader(path, max_line_bytes) end
 ---@class ft.dataset.Reader
 local Reader = {}
 --- The next line without its end ("\n", also "\r\n"), its number from 1, its byte offset and the bytes of its end (0 to 2); nil at the end; nil, message,
---- code on a fault ("too_long", "io", "gzip").
+--- code on a fault ("too_long", "io", "gzip", "interrupted").
 ---@return string? line
 ---@return integer|string number_or_message
 ---@return integer|string|nil offset_or_code
