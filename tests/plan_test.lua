@@ -82,6 +82,26 @@ t.test("what the data doctor finds is in the plan by code, with the names of the
   t.ok(not text:find("olena", 1, true))
 end)
 
+t.test("a share that groups do not allow is warned about", function()
+  local dir <close> = t.folder()
+  local list = {}
+  for i = 1, 60 do list[i] = ('{"id":"r%d","g":"%d","q":"питання %d","a":"так"}'):format(i, i % 3, i) end
+  assert(fs.write(dir.path .. "/rows.jsonl", table.concat(list, "\n")))
+  local function warned(split)
+    assert(fs.write(dir.path .. "/x.lua", ([[return ft.recipe { name = "x", base_model = "gpt-4o-mini-2024-07-18",
+      dataset = ft.jsonl { path = "rows.jsonl", key = "id", example = function(row)
+        return ft.chat { user = row.q, assistant = row.a }
+      end }, split = %s }]]):format(split)))
+    local r = recipe.load(dir.path .. "/x.lua")
+    return table.concat(plan.make(r, dataset.prepare(r, { dir = dir.path .. "/run" }), "local", { counter = BYTES })
+      .warnings, "\n")
+  end
+  t.has(warned '{ validation = 0.1, group_by = "g" }', "20 of 60 examples validate (33 %), where 10 % were asked for: "
+    .. "rows of one g stay together; validation = 6 takes as many as fit")
+  t.ok(not warned '{ validation = 0.3, group_by = "g" }':find("asked for", 1, true))
+  t.ok(not warned '{ validation = 6, group_by = "g" }':find("asked for", 1, true))
+end)
+
 t.test("no line passes 80 columns", function()
   local dir <close> = t.folder()
   local p = planned(dir, 12, 'suffix = "s",')

@@ -42,6 +42,17 @@ local function cases()
   return list
 end
 
+t.test("what writers of other languages write leads to what Lua has", function()
+  local dir <close> = t.folder()
+  for source, advice in pairs { ["x = 1 # one\n"] = "A comment begins with --.",
+    ["return 1 != 2\n"] = '"Not equal" is written ~=.',
+    ['return ft.recipe {\n  "name": "x"\n}\n'] = "A table is written { key = value, ... }." } do
+    local ok, e = pcall(recipe.load, write(dir, source))
+    t.ok(not ok and err.is(e), source)
+    t.eq((e.list and e.list[1] or e).advice, advice)
+  end
+end)
+
 for _, case in ipairs(cases()) do
   t.test("a bad recipe: " .. case.name, function()
     local dir <close> = t.folder()

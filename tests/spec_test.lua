@@ -54,7 +54,7 @@ t.test("faults carry path, expectation and value, in the schema's order", functi
   })
   t.eq(messages { name = "x", "stray" }, { "[1]: no value belongs here without a key (found item 1)" })
   t.eq(messages { name = "x", ratio = 1 }, { "ratio: unknown key; did you mean inner.ratio?" })
-  t.eq(messages "text", { ': expected a table, got "text"' })
+  t.eq(messages "text", { ': expected a table such as { name = ... }, got "text"' })
 end)
 
 t.test("text from outside is converted by the descriptor of its path", function()

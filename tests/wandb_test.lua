@@ -423,9 +423,14 @@ t.test("what keeps W&B from being logged is said, and never stops a run", functi
     end, 40, WANTED)
   end
   program.in_project(function(dir)
-    local r = program.run(dir, {}, "--local", "toy.lua")
-    t.ok(not r.err:find("W&B", 1, true), r.err)
-    t.eq(log_of(dir), nil)
+    for _, mode in ipairs { "disabled", "online" } do
+      local r = program.run(dir, { WANDB_MODE = mode }, "--local", "toy.lua", "--new")
+      t.ok(not r.err:find("W&B", 1, true), r.err)
+      t.eq(log_of(dir), nil)
+    end
+    -- who says how, but not that, is told
+    local r = program.run(dir, { WANDB_MODE = "offline" }, "--local", "toy.lua", "--new")
+    t.has(r.err, "W&B not initialised: nothing asks for it")
   end)
 end)
 

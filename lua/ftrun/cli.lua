@@ -67,6 +67,10 @@ local function meant(message, name)
   local command
   for _, c in ipairs(commands) do if c.name == name then command = c end end
   if not command then return "" end
+  local missing = message:match "^missing argument '(.*)'$"
+  for _, a in ipairs(command.args or {}) do
+    if a[1] == missing and a.choices then return "There are: " .. table.concat(a.choices, ", ") end
+  end
   local asked, found = message:match "^unknown option '(%-%-[^'=]+)", {}
   for _, o in ipairs(command.options) do
     local option = o[1]:match "%-%-[%w-]+"

@@ -62,7 +62,7 @@ local function list_runs(args)
     return json.print(json.array(list))
   end
   if #list == 0 then
-    return log.info("no runs in " .. runs.root() .. "\n  " .. (runs.START:gsub("\n", "\n  ")))
+    return log.info("no runs in " .. runs.place() .. "\n  " .. (runs.START:gsub("\n", "\n  ")))
   end
   local rows = { { "run", "state", "score", "base", "tuned", "verdict", "cost" } }
   for _, r in ipairs(list) do rows[#rows + 1] = row_of(r, outcome(r)) end

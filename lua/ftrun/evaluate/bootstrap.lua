@@ -42,7 +42,9 @@ end
 --- "better", "worse" or "cannot tell with N rows".
 ---@return string
 function M.sentence(verdict, rows)
-  return verdict == "cannot tell" and ("cannot tell with %d row%s"):format(rows, rows == 1 and "" or "s") or verdict
+  if verdict ~= "cannot tell" then return verdict end
+  return ("cannot tell with %d row%s%s"):format(rows, rows == 1 and "" or "s",
+    rows < M.FEWEST_ROWS and (", fewer than %d"):format(M.FEWEST_ROWS) or "")
 end
 
 --- Intervals of the differences b - a of all values of a scorer. A draw in which a value does not exist says nothing

@@ -62,6 +62,18 @@ local function shutdown_warning(recipe, shutdown)
   end
 end
 
+-- A share is decided group by group: with few of them it may come out as quite another one.
+local function share_warning(recipe, prepared)
+  local share, file = recipe.split and recipe.split.validation or 1, prepared.validation
+  if share >= 1 or not (file and file.rows) then return end
+  local total = prepared.train.rows + file.rows
+  if total < 50 or math.abs(file.rows / total - share) <= share / 2 then return end
+  return ("%d of %d examples validate (%.0f %%), where %g %% were asked for: %s; validation = %d takes as many as fit")
+    :format(file.rows, total, 100 * file.rows / total, 100 * share, recipe.split.group_by
+      and "rows of one " .. recipe.split.group_by .. " stay together" or "each row is drawn by itself",
+      math.floor(share * total + 0.5))
+end
+
 local function warnings(recipe, prepared, plan)
   local list = {}
   local function warn(...) list[#list + 1] = (...):format(select(2, ...)) end
@@ -78,6 +90,7 @@ local function warnings(recipe, prepared, plan)
   if prepared.train.rows and prepared.train.rows < 50 then
     warn("only %d training examples; 50 or more are usual", prepared.train.rows)
   end
+  list[#list + 1] = share_warning(recipe, prepared)
   if recipe.method == "dpo" and not plan.cost.free then
     warn("how preference rows are billed is not published; counted are the question and both answers, once an epoch")
   end

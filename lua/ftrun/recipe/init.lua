@@ -131,12 +131,25 @@ local function read(path)
   return (source:gsub("^\xEF\xBB\xBF", ""))
 end
 
+-- What writers of other languages stumble over: what the parser found, and what is meant.
+local MEANT = { ["#"] = "A comment begins with --.", ["!"] = '"Not equal" is written ~=.',
+  [":"] = "A table is written { key = value, ... }." }
+
+local function syntax_advice(text)
+  local found = text:match "near '(.-)'$"
+  if not found then return nil end
+  if text:find "^'}' expected" and found:find "^[%a_][%w_]*$" then
+    return ("Is a comma missing before %s?"):format(found)
+  end
+  return MEANT[found:sub(1, 1)]
+end
+
 local function raise_run(message, code, names)
   local place, text = split_place(message)
   local called = text:match("attempt to call a nil value %(field '([%w_]+)'%)")
   local near = called and words.nearest(called, names)
   err.raise("recipe", text, { where = place, code = code,
-    advice = near and ("Did you mean ft.%s?"):format(near) or nil })
+    advice = near and ("Did you mean ft.%s?"):format(near) or syntax_advice(text) })
 end
 
 -- ---- checks of one key against another ----

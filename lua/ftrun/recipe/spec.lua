@@ -50,7 +50,12 @@ function Check:fault(message)
 end
 
 function Check:mismatch(v, d)
-  self:fault(("expected %s, got %s"):format(words.expected(d), words.show(v)))
+  local like = d.fields and not d.tag and words.expected(d) == "a table" and d.fields[1]
+  for _, f in ipairs(like and d.fields or {}) do
+    if f.required then like = f break end
+  end
+  like = like and (" such as { %s = ... }"):format(like[1]) or ""
+  self:fault(("expected %s%s, got %s"):format(words.expected(d), like, words.show(v)))
 end
 
 function Check:below(key, v, d)

@@ -257,9 +257,20 @@ local function lock_of(c)
   return text
 end
 
+-- A try on the local provider leaves alone what is in use.
+local function keeps(c)
+  local value = promote.displaced(c.recipe, model_of(c))
+  if value and not c.kept then
+    c.kept = true
+    c.ui.note(("not promoted: %s is %s, and this is a model of the local learner; all the same:\n  ftrun promote %s")
+      :format(c.recipe.promote.key, value, c.summary.id))
+  end
+  return value ~= nil
+end
+
 --- Only a model that has passed its gate is put to use.
 phases[10] = { name = "promote", wanted = function(c)
-  return c.recipe.promote ~= nil and c.gate ~= nil and c.gate.passed
+  return c.recipe.promote ~= nil and c.gate ~= nil and c.gate.passed and not (not c.promote and keeps(c))
 end, run = function(c)
   return promote.run { recipe = c.recipe, run = c.summary.id, model = model_of(c), evaluation = c.evaluate,
     gate = c.gate, lock_sha256 = digest.sha256(lock_of(c)) }

@@ -117,6 +117,19 @@ end
 ---@param recipe ftrun.Recipe
 function M.check(recipe) read(M.locate(recipe), recipe.promote.key) end
 
+local function is_local(model) return model:find "^ft:[^:]+:local:" ~= nil end
+
+--- What stands where a model of the local learner would go, when that is a provider's tuned model, which was paid for
+--- and is in use: a try must not take its place by itself.
+---@param recipe ftrun.Recipe
+---@param model string
+---@return string? value
+function M.displaced(recipe, model)
+  if not is_local(model) then return nil end
+  local value = read(M.locate(recipe), recipe.promote.key)
+  return value and value:find "^ft:" and not is_local(value) and value or nil
+end
+
 local function brief(evaluation)
   local list = {}
   for i, s in ipairs(evaluation and evaluation.scores or {}) do

@@ -41,6 +41,13 @@ function runs.root()
   return elsewhere or secrets.setting("FTRUN_DIR") or ".ftrun"
 end
 
+--- The same as a whole path: where nothing is found, it matters where that was.
+---@return string path
+function runs.place()
+  local root = runs.root()
+  return root:sub(1, 1) == "/" and root or (fs.realpath "." or ".") .. "/" .. root
+end
+
 ---@return string path
 function runs.dir(id)
   return runs.root() .. "/runs/" .. id
@@ -97,7 +104,7 @@ function runs.resolve(name, needs)
   if not name then
     local summary = newest(function() return true end)
     if summary then return summary end
-    err.raise("usage", "there is no run in " .. runs.root(),
+    err.raise("usage", "there is no run in " .. runs.place(),
       { advice = runs.START })
   end
   for _, fits in ipairs {
@@ -108,7 +115,7 @@ function runs.resolve(name, needs)
     local summary = newest(fits)
     if summary then return summary end
   end
-  err.raise("usage", ("no run or job '%s' in %s"):format(name, runs.root()),
+  err.raise("usage", ("no run or job '%s' in %s"):format(name, runs.place()),
     { advice = "See what is there: ftrun list" })
 end
 

@@ -37,7 +37,7 @@ local ROWS = {
   { "technical", "I get an error when I upload a picture." },
 }
 
-local SYSTEM = "Name the desk that answers this message: billing, delivery or technical."
+local SYSTEM = "Name the desk for this message: billing, delivery or technical."
 
 local function rows_as(make)
   local lines = {}
@@ -61,27 +61,31 @@ local RECIPE = [==[
 $1
 return ft.recipe {
   name = "$NAME",
-  base_model = "gpt-4o-mini-2024-07-18", -- the model to tune, best with its date
-  seed = 42,                             -- the same seed gives the same split and the same run
+  base_model = "gpt-4o-mini-2024-07-18", -- the model to tune
+  seed = 42,                             -- the same gives the same split and run
 
 $2
 
-  -- Rows that no training sees. group_by = "column" keeps rows that belong together on one side.
+  -- Rows that no training sees. group_by = "column" keeps rows that belong
+  -- together on one side.
   split = { validation = 0.2 },
   hyperparameters = { n_epochs = 3 },
   budget = { max_usd = 5 },              -- more is never spent on the training
 
   -- on = { metrics = function(m, history) ... return ft.cancel "reason" end },
 
-  -- Is it better than the base model? Labels here; ft.json_f1 { "items[].number" } for answers in JSON.
+  -- Is it better than the base model? Here answers are labels; for answers in
+  -- JSON there is ft.json_f1 { "items[].number" }.
   evaluate = { score = ft.classification() },
-  -- gate = { accuracy = { at_least = 0.8, gain = 0.05 } }, -- else exit code 13, and no model is promoted
-  -- promote = { key = "OPENAI_MODEL" }, -- writes the model's id into .env when the gate is passed
+  -- Else exit code 13, and no model is promoted:
+  -- gate = { accuracy = { at_least = 0.8, gain = 0.05 } },
+  -- Writes the model's id into .env when the gate is passed:
+  -- promote = { key = "OPENAI_MODEL" },
 }
 ]==]
 
 local EXAMPLE = [==[
-    example = function(row)              -- values are texts; what is null or NULL is nil
+    example = function(row)              -- values are texts; NULL is nil
       if not row.desk then return ft.skip "no desk" end
       return ft.chat { system = PROMPT, user = row.message, assistant = row.desk }
     end,
@@ -95,12 +99,12 @@ M.kinds.jsonl = {
   comment = [==[
 -- Rows of $NAME.jsonl. Try it now, without account or network:
 --   ftrun --local $FILE
--- Then put your own rows into $NAME.jsonl, and see what would be sent, and what it costs:
+-- Then put your own rows into $NAME.jsonl; what would be sent, and its cost:
 --   ftrun plan $FILE]==],
   prompt = PROMPT,
   dataset = [==[
   dataset = ft.jsonl {
-    path = "$NAME.jsonl",                -- from the recipe's folder; .gz is read too
+    path = "$NAME.jsonl",                -- beside the recipe; .gz is read too
     key = "id",                          -- names a row in messages
 ]==] .. EXAMPLE,
   files = { { ".jsonl", plain_rows } },
@@ -108,15 +112,18 @@ M.kinds.jsonl = {
 
 M.kinds.postgres = {
   comment = [==[
--- Rows of a query. $NAME.sample.jsonl has rows as it returns them, for tries without a database:
+-- Rows of a query. $NAME.sample.jsonl has rows as it returns them, for tries
+-- without a database:
 --   ftrun test $FILE
--- Put DATABASE_URL into .env, change the query, and see what would be sent, and what it costs:
+-- Put DATABASE_URL into .env and change the query; what would be sent, and its
+-- cost:
 --   ftrun plan $FILE]==],
   prompt = PROMPT,
   dataset = [==[
   dataset = ft.postgres {
-    url = ft.env "DATABASE_URL",         -- a reference: the value never enters the recipe
-    query = [[SELECT id, message, desk FROM messages ORDER BY id]], -- ORDER BY: the same rows, the same hashes
+    url = ft.env "DATABASE_URL",         -- its value never enters the recipe
+    -- ORDER BY: the same rows give the same hashes
+    query = [[SELECT id, message, desk FROM messages ORDER BY id]],
     key = "id",                          -- names a row in messages
 ]==] .. EXAMPLE,
   files = { { ".sample.jsonl", plain_rows } },
@@ -124,14 +131,15 @@ M.kinds.postgres = {
 
 M.kinds.files = {
   comment = [==[
--- A training file that is there already, one example in OpenAI's chat format a line. Try it now:
+-- A training file that is there already, one example in OpenAI's chat format a
+-- line. Try it now:
 --   ftrun --local $FILE
 -- What is wrong with such a file:
 --   ftrun validate --deep $NAME.train.jsonl]==],
   prompt = "",
   dataset = [==[
   dataset = ft.files {
-    train = "$NAME.train.jsonl",         -- from the recipe's folder; or the id of an uploaded file: file-...
+    train = "$NAME.train.jsonl",         -- or an uploaded file's id: file-...
     -- validation = "$NAME.validation.jsonl", -- in place of split
   },]==],
   files = { { ".train.jsonl", chat_rows } },
@@ -139,17 +147,19 @@ M.kinds.files = {
 
 --- Settings without values, to be copied to .env.
 M.ENV = [==[
-# Copy this file to .env, which git should ignore, and fill in what you need. The environment goes first.
-# ftrun doctor checks each of them.
+# Copy this file to .env, which git should ignore, and fill in what you need.
+# The environment goes first. ftrun doctor checks each of them.
 
 # Fine-tuning at OpenAI; without it there is --local.
 OPENAI_API_KEY=
 
-# ft.postgres: postgresql://user:password@host:5432/database
+# ft.postgres: postgresql://user:password@host:5432/database; in the password
+# write % as %25, @ as %40, / as %2F, : as %3A, # as %23 and a space as %20.
 DATABASE_URL=
 
-# Logging to Weights & Biases: online with a key, else as runs on disk. WANDB_ENTITY is a team; WANDB_ENABLED=false
-# switches it off, true logs chats too; WANDB_MODE=offline keeps runs here, WANDB_BASE_URL is a server of your own.
+# Logging to Weights & Biases: online with a key, else as runs on disk.
+# WANDB_ENTITY is a team; WANDB_ENABLED=false switches it off, true logs chats
+# too; WANDB_MODE=offline keeps runs here, WANDB_BASE_URL is your own server.
 WANDB_API_KEY=
 WANDB_PROJECT=
 #WANDB_ENTITY=

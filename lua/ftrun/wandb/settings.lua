@@ -166,7 +166,8 @@ function settings.of(recipe)
   if not by then
     s.why = "nothing asks for it: no wandb = { ... } in the recipe, WANDB_ENABLED, WANDB_PROJECT and WANDB_API_KEY "
       .. "are not set"
-    s.silent = true
+    -- who says how, but not that, may expect it
+    s.silent = not get "WANDB_ENTITY" and (not get "WANDB_MODE" or mode == "online" or mode == "disabled")
   elseif enabled and FALSE[enabled:lower()] then
     s.why = "WANDB_ENABLED is " .. enabled
   elseif enabled and not TRUE[enabled:lower()] then
