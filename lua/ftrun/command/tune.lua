@@ -3,8 +3,8 @@
 local digest = require "ft.digest"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
+local is_file_id = require "ftrun.recipe.fileid"
 local json = require "ftrun.json"
-local recipe = require "ftrun.recipe"
 local run = require "ftrun.command.run"
 local runs = require "ftrun.run.runs"
 
@@ -15,7 +15,7 @@ local NAME_CHARACTERS = 40
 --- A value of --training-file: the id of an uploaded file as it is, else the absolute path of a local one.
 local function file_of(args, name, option)
   local value = args[name]
-  if not value or recipe.is_file_id(value) then return value end
+  if not value or is_file_id(value) then return value end
   local path, message, code = fs.realpath(value)
   if not path then
     err.raise(code == "not_found" and "usage" or "system", ("%s: %s"):format(option, message),
@@ -114,7 +114,7 @@ function command.main(args, state)
   local set = {}
   for _, side in ipairs { "train", "validation" } do
     local file = files[side]
-    if file and not recipe.is_file_id(file) then set[#set + 1] = ("dataset.%s=%s"):format(side, file) end
+    if file and not is_file_id(file) then set[#set + 1] = ("dataset.%s=%s"):format(side, file) end
   end
   -- the local provider trains only while a process serves it
   local last = not args.monitor and not args["local"] and "create" or nil

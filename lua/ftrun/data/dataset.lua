@@ -3,9 +3,9 @@
 local digest = require "ft.digest"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
+local is_file_id = require "ftrun.recipe.fileid"
 local limits = require "ftrun.data.rules.limits"
 local passes = require "ftrun.data.pass"
-local recipes = require "ftrun.recipe"
 local source = require "ftrun.data.source"
 local splits = require "ftrun.data.split"
 local tally = require "ftrun.data.tally"
@@ -158,7 +158,7 @@ end
 ---@return { train: string[], validation: string[] }? names  of the first 50,000 rows of each file, by line
 function M.prepare(recipe, options)
   local d, pass = recipe.dataset, passes.new { hash = (recipe.split or recipe.dataset.validation) ~= nil }
-  if d.kind == "files" and recipes.is_file_id(d.train) then
+  if d.kind == "files" and is_file_id(d.train) then
     local validation = d.validation and { file_id = d.validation }
     return result(pass, { train = { file_id = d.train }, validation = validation })
   end
@@ -201,7 +201,7 @@ end
 ---  tally: ftrun.Tally? }
 function M.export(recipe, output, options)
   options = options or {}
-  if recipe.dataset.kind == "files" and recipes.is_file_id(recipe.dataset.train) then
+  if recipe.dataset.kind == "files" and is_file_id(recipe.dataset.train) then
     err.raise("recipe", "the training file is at the provider already; there is nothing to prepare",
       { where = recipe:where("dataset", "train") })
   end

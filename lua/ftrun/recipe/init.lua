@@ -1,9 +1,9 @@
 --- Loads a recipe: runs it in its box, checks what it returned against the schema, and reports all that is wrong with
 --- it at once, each fault with its file and line.
+local cross = require "ftrun.recipe.cross"
 local digest = require "ft.digest"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
-local methods = require "ftrun.recipe.method"
 local override = require "ftrun.recipe.override"
 local sandbox = require "ft.sandbox"
 local schema = require "ftrun.recipe.schema"
@@ -152,79 +152,6 @@ local function raise_run(message, code, names)
     advice = near and ("Did you mean ft.%s?"):format(near) or syntax_advice(text) })
 end
 
--- ---- checks of one key against another ----
-
-local function is_file_id(text) return text:find("^file%-[%w_-]+$") ~= nil end
-M.is_file_id = is_file_id
-
-local OTHER_METHOD = 'belongs to method = "%s"; this recipe has method = "%s"'
-
-local function cross_extract(e, d, report)
-  if e.piece.tokens and e.piece.characters then
-    report({ "extract", "piece" }, "tokens and characters exclude each other")
-  end
-  if e.write and not (e.key or d.key) then
-    report({ "extract", "write" }, "needs extract.key: nothing says which row a result belongs to")
-  end
-  for _, part in ipairs { "from", "write" } do
-    if e[part] and not (e[part].url or e.from and e.from.url or d.url) then
-      report({ "extract", part }, 'has no url, and the dataset has none; write url = ft.env "DATABASE_URL"')
-    end
-  end
-end
-
-local function cross(r, report)
-  local d = r.dataset
-  if d.kind == "jsonl" and not d.path == not d.paths then
-    report({ "dataset" }, d.path and "path and paths exclude each other"
-      or 'missing path; write ft.jsonl { path = "..." }')
-  end
-  if d.kind == "files" and r.split then
-    if d.validation then
-      report({ "split" }, "ft.files has a validation file already; leave one of the two out")
-    elseif is_file_id(d.train) then
-      report({ "split" }, "an uploaded file cannot be split here; give dataset.validation a file")
-    end
-  end
-  if d.kind == "files" and d.validation and is_file_id(d.train) ~= is_file_id(d.validation) then
-    report({ "dataset" }, "train and validation must be both paths or both ids of uploaded files")
-  end
-  if r.evaluate and not r.split and not d.validation then
-    report({ "evaluate" }, "there are no validation rows; add split = { validation = 0.1 }")
-  elseif r.evaluate and d.kind == "files" and is_file_id(d.train) then
-    report({ "evaluate" }, "the rows of an uploaded file cannot be read here; give dataset the paths of files")
-  end
-  for name in pairs(r.hyperparameters) do
-    local of = methods.of(name)
-    if of and of ~= r.method then
-      report({ "hyperparameters", name }, OTHER_METHOD:format(of, r.method))
-    end
-  end
-  if r.method == "reinforcement" then
-    if not r.grader then
-      report({ "method" }, "reinforcement needs grader = ft.string_check { ... }, or another: it says what is rewarded")
-    end
-    if not r.split and not d.validation then
-      report({ "method" }, "reinforcement needs validation rows; add split = { validation = 0.1 }")
-    end
-    if r.evaluate then
-      report({ "evaluate" }, "rows of reinforcement hold no answers to compare with; the grader's scores are metrics")
-    end
-  elseif r.grader then
-    report({ "grader" }, OTHER_METHOD:format("reinforcement", r.method))
-  end
-  if r.checkpoint and r.checkpoint.metric:find "valid" and not r.split and not d.validation then
-    report({ "checkpoint", "metric" },
-      "there are no validation rows to measure it on; add split = { validation = 0.1 }")
-  end
-  if r.extract then cross_extract(r.extract, d, report) end
-  for _, key in ipairs { "gate", "promote" } do
-    if r[key] and not r.evaluate then
-      report({ key }, "needs evaluate = { score = ... }: nothing measures the model")
-    end
-  end
-end
-
 -- ---- loading ----
 
 -- a variable that is not set leaves the key out; a secret may not become a plain value
@@ -280,7 +207,7 @@ local function check(raw, path, locate, overrides)
   for _, fault in ipairs(faults) do add(fault) end
   if #list == 0 then
     local anchor = { kind = "recipe", file = raw["@file"], line = raw["@line"] }
-    cross(result, function(at, message) add { path = at, below = at, message = message, anchor = anchor } end)
+    cross.check(result, function(at, message) add { path = at, below = at, message = message, anchor = anchor } end)
   end
   by_line(list)
   if #list == 1 then err.raise("recipe", list[1].message, { where = list[1].where, list = list }) end

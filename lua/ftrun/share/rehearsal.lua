@@ -5,6 +5,7 @@ local amounts = require "ftrun.text.amounts"
 local dataset = require "ftrun.data.dataset"
 local err = require "ftrun.err"
 local fs = require "ft.fs"
+local is_file_id = require "ftrun.recipe.fileid"
 local journal = require "ftrun.run.journal"
 local numbers = require "ftrun.share.numbers"
 local promote = require "ftrun.run.promote"
@@ -61,7 +62,7 @@ end
 -- Sees to the rows; answers the file that stands in for them, or nil and why there are none.
 local function find_rows(loaded, data)
   local d = loaded.dataset
-  if d.kind == "files" and recipe.is_file_id(d.train) then
+  if d.kind == "files" and is_file_id(d.train) then
     return nil, "its training file is at the provider, and cannot be read here"
   end
   if d.kind == "files" and not fs.stat(source.resolve(loaded, d.train)) then
