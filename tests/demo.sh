@@ -6,7 +6,8 @@ set -eu
 program=$(realpath "$1")
 source=$(realpath "$(dirname "$0")/..")
 say() { printf '\n== %s\n' "$*"; }
-query() { psql -X -q -P pager=off -v ON_ERROR_STOP=1 "$DATABASE_URL" "$@"; }
+# psql on a terminal takes the encoding from the locale, which need not be one with Ukrainian letters
+query() { LC_ALL=C.UTF-8 psql -X -q -P pager=off -v ON_ERROR_STOP=1 "$DATABASE_URL" "$@"; }
 
 # runs and models belong to the demonstration, not into the clone
 work=$(mktemp -d "${TMPDIR:-/tmp}/ftrun-demo-XXXXXX")
@@ -23,7 +24,7 @@ recipes/data/load.sh
 say "ftrun --local recipes/legal-extraction.lua"
 "$program" --local --yes recipes/legal-extraction.lua
 
-say "A law that the model never saw: what its labels say, and what the model finds"
+say "A law that the model never saw: its labels, and what the model finds"
 # the validation file's line is the question and the expected answer; PostgreSQL reads the JSON
 query -c "CREATE TABLE validation (line json)" \
   -c "\\copy validation FROM '$(echo .ftrun/runs/*/validation.jsonl)' CSV QUOTE e'\\x01' DELIMITER e'\\x02'" \
@@ -48,12 +49,12 @@ FULL JOIN (SELECT * FROM numbers WHERE side = 'found') f USING (what, value)
 ORDER BY coalesce(e.place, f.place);
 SQL
 
-say "Is it better than before? The rows that no training has seen, and the gate's decision"
+say "Is it better than before? On rows that no training has seen"
 "$program" eval
 printf '\n.env now says:\n'
 cat .env
 
-say "The model at work: acts that nobody has processed, and what it finds, written back into the database"
+say "The model at work: unprocessed acts, and what it finds, back in the database"
 query -c "CREATE TABLE waiting AS SELECT id FROM legal_acts WHERE extracted_elements IS NULL AND text IS NOT NULL"
 "$program" extract recipes/legal-extraction.lua --write
 query -P footer=off -P linestyle=unicode -c "SELECT nreg, left(title, 30) AS title, json_array_length(extracted_elements->'elements') AS elements,
@@ -61,17 +62,19 @@ query -P footer=off -P linestyle=unicode -c "SELECT nreg, left(title, 30) AS tit
 
 say "What next"
 cat <<TEXT
-This was ftrun's local learner: free, private, offline - a baseline that a paid model must beat.
+This was ftrun's local learner: free, private, offline - a baseline that a paid
+model must beat.
 
-The demonstration's folder is gone. To keep a run and its model (they lie in ./.ftrun), without a database:
+The demonstration's folder is gone. To keep a run and its model, in ./.ftrun,
+without a database:
 
   build/ftrun --local recipes/from-jsonl.lua
   build/ftrun chat "Стаття 5. Право власності"
 
-With your own database and key: put DATABASE_URL and OPENAI_API_KEY into .env, then
+With your own database and key: put DATABASE_URL and OPENAI_API_KEY into .env
 
-  build/ftrun plan recipes/legal-extraction.lua       what it would send, and what it costs
-  build/ftrun recipes/legal-extraction.lua            asks, and runs
+  build/ftrun plan recipes/legal-extraction.lua    what it would send, and costs
+  build/ftrun recipes/legal-extraction.lua         asks, and runs
 
 Edit a recipe and run it again: no recompiling. README.md tells the rest.
 TEXT

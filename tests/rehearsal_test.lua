@@ -19,6 +19,9 @@ for _, kind in ipairs { "jsonl", "postgres", "files" } do
     t.eq(r.code, 0, r.err)
     local files = json.decode(r.out).files
     t.eq({ files[1], files[#files] }, { "recipes/support.lua", ".env.example" })
+    for _, file in ipairs { files[1], ".env.example" } do
+      for line in fs.read(dir.path .. "/" .. file):gmatch "[^\n]+" do t.ok(#line <= 80, line) end
+    end
     for line in fs.read(dir.path .. "/recipes/support.lua"):gmatch "[^\n]+" do
       t.ok(#line <= 120 and not line:find "%$%u", line)
     end

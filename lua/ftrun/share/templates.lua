@@ -62,7 +62,7 @@ $1
 return ft.recipe {
   name = "$NAME",
   base_model = "gpt-4o-mini-2024-07-18", -- the model to tune
-  seed = 42,                             -- the same gives the same split and run
+  seed = 42,                             -- the same seed, the same split
 
 $2
 
@@ -87,7 +87,8 @@ $2
 local EXAMPLE = [==[
     example = function(row)              -- values are texts; NULL is nil
       if not row.desk then return ft.skip "no desk" end
-      return ft.chat { system = PROMPT, user = row.message, assistant = row.desk }
+      return ft.chat { system = PROMPT, user = row.message,
+        assistant = row.desk }
     end,
   },]==]
 
