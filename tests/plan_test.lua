@@ -102,6 +102,36 @@ t.test("a share that groups do not allow is warned about", function()
   t.ok(not warned '{ validation = 6, group_by = "g" }':find("asked for", 1, true))
 end)
 
+t.test("a score that does not fit the answers is warned about before anything is trained", function()
+  local dir <close> = t.folder()
+  local function warned(score, answer)
+    local list = {}
+    for i = 1, 60 do
+      list[i] = json.encode { id = "r" .. i, q = "питання " .. i, a = answer:format(i) }
+    end
+    assert(fs.write(dir.path .. "/rows.jsonl", table.concat(list, "\n")))
+    assert(fs.write(dir.path .. "/x.lua", ([[return ft.recipe { name = "x", base_model = "gpt-4o-mini-2024-07-18",
+      dataset = ft.jsonl { path = "rows.jsonl", key = "id", example = function(row)
+        return ft.chat { user = row.q, assistant = row.a }
+      end }, split = { validation = 12 }, evaluate = { score = %s } }]]):format(score)))
+    local r = recipe.load(dir.path .. "/x.lua")
+    return table.concat(plan.make(r, dataset.prepare(r, { dir = dir.path .. "/run" }), "local", { counter = BYTES })
+      .warnings, "\n")
+  end
+  t.has(warned('ft.json_f1 { "label" }', "оплата %d"),
+    "evaluate.score fits none of 12 validation rows: the expected answer is no JSON")
+  t.has(warned('ft.exact { path = "label" }', "оплата %d"), "evaluate.score fits none of 12 validation rows")
+  local answer = '{"items": [{"number": %d}], "kind": "x"}'
+  t.has(warned('ft.json_f1 { "items[].nubmer" }', answer),
+    "evaluate.score: the answers of 12 validation rows have no items[].nubmer")
+  t.has(warned('ft.json_f1 { "items[].number", "kinds", "titles[]" }', answer),
+    "evaluate.score: the answers of 12 validation rows have no kinds, no titles[]")
+  for _, score in ipairs { 'ft.json_f1 { "items[].number", "kind" }', "ft.classification()", "ft.exact()",
+    "ft.rouge_l()", "function() return 1 end" } do
+    t.ok(not warned(score, answer):find("evaluate.score", 1, true), score)
+  end
+end)
+
 t.test("no line passes 80 columns", function()
   local dir <close> = t.folder()
   local p = planned(dir, 12, 'suffix = "s",')

@@ -11,6 +11,7 @@ local json = require "ftrun.json"
 local limits = require "ftrun.data.rules.limits"
 local promote = require "ftrun.run.promote"
 local request = require "ftrun.plan.request"
+local scorable = require "ftrun.plan.scorable"
 local source = require "ftrun.data.source"
 local tally = require "ftrun.data.tally"
 local tokens = require "ftrun.data.tokens"
@@ -97,6 +98,9 @@ local function warnings(recipe, prepared, plan)
   local score = recipe.evaluate and recipe.evaluate.score
   if type(score) == "table" and score.kind == "judge" and plan.cost.free then
     warn("the local learner cannot judge: answers will not be scored (ftrun eval --score token_f1 tries another score)")
+  end
+  if score and prepared.validation and prepared.validation.path then
+    list[#list + 1] = scorable.warning(score, prepared.validation.path)
   end
   if not prepared.validation then warn("there is no validation: overfitting will not be seen") end
   if not plan.cost.free then
