@@ -1,5 +1,5 @@
 --- What a run would do and what it would cost, from the recipe and the prepared files alone: nothing here sends
---- anything. The facts are here, as a table that encodes as JSON; plan_text.lua says them to people.
+--- anything. The facts are here, as a table that encodes as JSON; text.lua says them to people.
 local amounts = require "ftrun.text.amounts"
 local best = require "ftrun.run.best"
 local budget = require "ftrun.plan.budget"
