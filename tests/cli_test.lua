@@ -496,6 +496,24 @@ t.test("Ctrl-C ends a command that waits for its input, and one that counts with
   end)
 end)
 
+t.test("names of files that are no UTF-8 are no hindrance to results for programs", function()
+  in_project(function(dir)
+    local r = shell(dir, "cp rows.jsonl $(printf 'a\\377'); for c in 'validate --deep' tokens split; do "
+      .. "$FTRUN $c --json $(printf 'a\\377') rows.jsonl | tail -1; done")
+    t.eq(r.err, "")
+    local n = 0
+    for line in r.out:gmatch "[^\n]+" do
+      n = n + 1
+      t.eq(assert(json.decode(line)).type, "summary")
+    end
+    t.eq(n, 3)
+    r = shell(dir, "$FTRUN tokens --json $(printf 'a\\377') rows.jsonl | head -1")
+    t.has(r.out, '{"file":"a\u{FFFD}","line":1,')
+    r = shell(dir, "$FTRUN prepare toy.lua --json -o $(printf 'o\\377')")
+    t.eq({ r.code, json.decode(r.out).path }, { 0, "o\u{FFFD}" })
+  end)
+end)
+
 t.test("too little memory is this machine's fault, not an internal error", function()
   in_project(function(dir)
     if shell(dir, "ulimit -v 200000; $FTRUN --version").code ~= 0 then return end -- sanitizers need more

@@ -55,10 +55,35 @@ function json.encode(value)
   return text or error("cannot write JSON: " .. message, 2)
 end
 
---- A result for programs: the value as one line of stdout.
----@param value any
-function json.print(value)
-  log.out(json.encode(value) .. "\n")
+local function mend(text)
+  local parts, from = {}, 1
+  while true do
+    local ok, at = utf8.len(text, from)
+    if ok then return table.concat(parts) .. text:sub(from) end
+    parts[#parts + 1] = text:sub(from, at - 1) .. "\u{FFFD}"
+    from = at + 1
+  end
 end
+
+local function readable(value)
+  if type(value) == "string" then return mend(value) end
+  if type(value) ~= "table" then return value end
+  local copy = {}
+  for key, item in next, value do copy[readable(key)] = readable(item) end
+  return setmetatable(copy, getmetatable(value))
+end
+
+--- JSON text of a result for programs: bytes that are no UTF-8, which the name of a file may have, become U+FFFD.
+---@param value any
+---@param order string[]?  keys that come first
+---@return string
+function json.result(value, order)
+  return dataset.encode(value, order) or dataset.encode(readable(value), order) or json.encode(value)
+end
+
+--- Writes it as one line of stdout.
+---@param value any
+---@param order string[]?
+function json.print(value, order) log.out(json.result(value, order) .. "\n") end
 
 return json

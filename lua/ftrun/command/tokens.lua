@@ -73,13 +73,13 @@ end
 -- One JSON line a row of the batch.
 local function print_rows(file, several, lines, numbers, counts)
   local out = {}
-  local name = several and ('"file":%s,'):format(json.encode(file.path)) or ""
+  local name = several and ('"file":%s,'):format(json.result(file.path)) or ""
   for i, count in ipairs(counts) do
     if count then
       out[i] = ('{%s"line":%d,"tokens":%d}\n'):format(name, numbers[i], count)
     else
       local message, code = fault_of(lines[i])
-      out[i] = json.encode { file = several and file.path or nil, line = numbers[i], tokens = json.null, code = code,
+      out[i] = json.result { file = several and file.path or nil, line = numbers[i], tokens = json.null, code = code,
         message = message } .. "\n"
     end
   end

@@ -1,6 +1,5 @@
 --- ftrun validate F...: everything that is wrong with JSONL training files.
 local codes = require "ftrun.data.rules.codes"
-local dataset = require "ft.dataset"
 local deep = require "ftrun.data.deep"
 local err = require "ftrun.err"
 local findings = require "ftrun.data.findings"
@@ -16,6 +15,7 @@ local wrap = require "ftrun.text.wrap"
 local command = {}
 
 local SHOWN = 5 -- lines of a change
+local SUMMARY_ORDER = { "type", "rows", "errors", "warnings" }
 local CHANGE_ORDER = { "type", "line", "code", "path", "message" }
 
 local function show_codes(as_json)
@@ -95,8 +95,8 @@ local function fix(args)
   local counts, order = {}, {}
   local made = mend.copy(path, args.fix, method, function(change)
     if args.json then
-      log.out(dataset.encode({ type = "change", line = change.line, code = change.code, path = change.path,
-        message = change.message }, CHANGE_ORDER) .. "\n")
+      json.print({ type = "change", line = change.line, code = change.code, path = change.path,
+        message = change.message }, CHANGE_ORDER)
       return
     end
     local id = change.code .. ": " .. change.message
@@ -134,8 +134,7 @@ function command.main(args)
   for i in ipairs(args.file) do rows = rows + check(i, args, all).rows end
   if args.deep then examine(args, all) end
   if args.json then
-    log.out(dataset.encode({ type = "summary", rows = rows, errors = all.errors, warnings = all.warnings },
-      { "type", "rows", "errors", "warnings" }) .. "\n")
+    json.print({ type = "summary", rows = rows, errors = all.errors, warnings = all.warnings }, SUMMARY_ORDER)
   end
   return all:exit_code()
 end

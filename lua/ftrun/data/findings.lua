@@ -1,6 +1,5 @@
 --- Collects findings while a file is read, in memory that does not grow with their number: counts by severity and code,
 --- and of each code the first places.
-local dataset = require "ft.dataset"
 local err = require "ftrun.err"
 local json = require "ftrun.json"
 local log = require "ft.log"
@@ -59,10 +58,9 @@ function Findings:exit_code() return err.kinds[self.errors > 0 and "data" or "ok
 ---@param file string?   named when there are several
 ---@return string
 function M.json(finding, file)
-  local text, message = dataset.encode({ line = finding.line or not finding.key and json.null or nil, key = finding.key,
+  return json.result({ line = finding.line or not finding.key and json.null or nil, key = finding.key,
     code = finding.code, severity = finding.severity, path = finding.path or "", message = finding.message,
     offset = finding.offset, fixable = finding.fixable, file = file }, ORDER)
-  return text or error("cannot write a finding: " .. message)
 end
 
 --- What was found of one severity, as plain values: a code with its first message, its count, and the first places.
