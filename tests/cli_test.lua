@@ -52,6 +52,7 @@ t.test("where no run is, the message says where runs lie and how to begin", func
   in_project(function(dir)
     for _, command in ipairs { "list", "status", "chat", "eval", "report" } do
       local said = ftrun(dir, {}, command, command == "chat" and "hi" or nil).err
+      t.has(said, dir .. "/.ftrun")
       t.has(said, "FTRUN_DIR")
       t.has(said, "ftrun init")
     end

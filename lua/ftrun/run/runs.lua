@@ -45,7 +45,7 @@ end
 ---@return string path
 function runs.place()
   local root = runs.root()
-  return root:sub(1, 1) == "/" and root or (fs.realpath "." or ".") .. "/" .. root
+  return root:sub(1, 1) == "/" and root or (fs.realpath "." or "."):gsub("/$", "") .. "/" .. root
 end
 
 ---@return string path
