@@ -216,6 +216,21 @@ t.test("a count or strata larger than what is there leave whole numbers and say 
   t.eq(split(dir, list, { validation = 1, group_by = "g" }).validation, { list[3] })
 end)
 
+t.test("a disk that is full before all rows are on their side keeps no side", function()
+  local dir <close> = t.folder()
+  local small <close> = t.folder()
+  -- only root can mount a tiny disk
+  if not os.execute(("mount -t tmpfs -o size=3m ftrun-test '%s' 2>/dev/null"):format(small.path)) then return end
+  local _ <close> = setmetatable({}, { __close = function() os.execute(("umount '%s'"):format(small.path)) end })
+  local list = {}
+  for i = 1, 200 do list[i] = ('{"i":%d,"text":"%s"}'):format(i, ("x"):rep(10000)) end
+  assert(fs.write(dir.path .. "/rows.jsonl", table.concat(list, "\n")))
+  local ok, e = pcall(splitfile.run, { dir.path .. "/rows.jsonl" },
+    { rule = { validation = 20 }, seed = 1, dir = small.path })
+  t.eq({ ok, e.code }, { false, "disk_full" })
+  t.eq(fs.list(small.path), {})
+end)
+
 t.test("memory for a plain share does not grow with the rows", function()
   local function used(n)
     local split_, fields = splits.new({ validation = 0.1, group_by = "g" }, 42), splits.fields { group_by = "g" }

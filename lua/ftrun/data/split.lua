@@ -278,7 +278,11 @@ function M.move(from, to, lines)
   local source = from .. ".all"
   err.check("system", fs.rename(from, source))
   local reader <close> = setmetatable({ r = err.check("system", dataset.reader(source)) },
-    { __close = function(s) s.r:close(); fs.remove(source) end })
+    { __close = function(s)
+      s.r:close()
+      fs.remove(source)
+      if not s.done then fs.remove(to) end -- one side without the other is no split
+    end })
   local stay <close> = M.writer(from)
   local go <close> = M.writer(to)
   local line, number, code = reader.r:next()
@@ -288,7 +292,9 @@ function M.move(from, to, lines)
     line, number, code = reader.r:next()
   end
   if code then err.raise("system", tostring(number), { code = code }) end
-  return stay.commit(), go.commit()
+  local kept, moved = stay.commit(), go.commit()
+  reader.done = true
+  return kept, moved
 end
 
 --- A JSONL writer that raises err "system" (disk full) and drops its file unless committed.
