@@ -12,7 +12,7 @@
 #include "decimal.h"
 #include "jsonscan.h"
 #include "jsonstring.h"
-#include "keyorder.h"
+#include "names.h"
 
 enum { MAX_JSON_BYTES = 1 << 30, KEPT_BYTES = 1 << 20, SHOWN_KEY = 60, ESCAPE_MAX = 6 };
 
@@ -44,13 +44,13 @@ struct encoder {
   bool ordered;   /* keys come in the order below */
   char refused;   /* no key may begin with it; 0: any may */
 
-  struct ft_keyorder order; /* user value 1 is the list that it was made from */
+  struct ft_names order; /* user value 1 is the list that it was made from */
 };
 
 static int encoder_close(lua_State *L) {
   struct encoder *e = luaL_checkudata(L, 1, FT_ENCODER);
   ft_buf_free(&e->out);
-  ft_keyorder_free(&e->order);
+  ft_names_free(&e->order);
   free(e->entries);
   e->entries = NULL;
   return 0;
@@ -173,7 +173,7 @@ static bool note_key(lua_State *L, struct encoder *e) {
   struct entry *entry = &e->entries[e->nentries++];
   entry->key = lua_tolstring(L, -1, &entry->len);
   if (e->refused && *entry->key == e->refused) return fault(e, "type", "a key of another kind");
-  entry->rank = e->ordered ? ft_keyorder_place(&e->order, entry->key, entry->len) : 0;
+  entry->rank = e->ordered ? ft_names_place(&e->order, entry->key, entry->len) : 0;
   if (entry->rank == 0) entry->rank = INT_MAX;
   return true;
 }
@@ -318,13 +318,13 @@ static void set_order(lua_State *L, struct encoder *e, int encoder, int list) {
   if (same) return;
   lua_pushnil(L); /* a failure must leave no list that does not match */
   lua_setiuservalue(L, encoder, 1);
-  ft_keyorder_reset(&e->order);
+  ft_names_reset(&e->order);
   for (lua_Integer i = 1; lua_rawgeti(L, list, i) != LUA_TNIL; i++) {
     size_t len;
-    luaL_argcheck(L, lua_type(L, -1) == LUA_TSTRING && i <= FT_KEYORDER_MAX, list,
+    luaL_argcheck(L, lua_type(L, -1) == LUA_TSTRING && i <= FT_NAMES_MAX, list,
                   "a list of key names, 200 at most");
     const char *name = lua_tolstring(L, -1, &len);
-    if (!ft_keyorder_add(&e->order, name, len)) luaL_error(L, "not enough memory");
+    if (!ft_names_add(&e->order, name, len)) luaL_error(L, "not enough memory");
     lua_pop(L, 1);
   }
   lua_pop(L, 1);
@@ -375,7 +375,7 @@ static struct encoder *push_encoder(lua_State *L) {
   memset(e, 0, sizeof *e);
   e->face.encode = encode_anywhere;
   ft_buf_init(&e->out, MAX_JSON_BYTES);
-  ft_keyorder_init(&e->order);
+  ft_names_init(&e->order);
   luaL_setmetatable(L, FT_ENCODER);
   return e;
 }

@@ -40,6 +40,7 @@ struct scan {
 static int shape_close(lua_State *L) {
   struct shape *s = luaL_checkudata(L, 1, SHAPE);
   ft_skeleton_free(&s->skeleton);
+  ft_shape_free(&s->shape);
   return 0;
 }
 
@@ -70,7 +71,7 @@ int ft_dataset_shape(lua_State *L) {
   luaL_argcheck(L, limit >= 0 && limit <= 1 << 30, 1, "long: 0 to 2^30 bytes");
   lua_settop(L, 1);
   struct shape *s = lua_newuserdatauv(L, sizeof *s, 0);
-  memset(&s->shape, 0, sizeof s->shape);
+  ft_shape_init(&s->shape);
   s->shape.long_bytes = (size_t)limit;
   ft_skeleton_init(&s->skeleton);
   luaL_setmetatable(L, SHAPE);

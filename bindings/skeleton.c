@@ -11,30 +11,25 @@ enum { LIMIT = 1 << 30, NUMBER_MAX = 20, WORD_MAX = 64 };
 
 /* ---- the shape ---- */
 
-static unsigned char slot_of(const char *key, size_t len) {
-  return (unsigned char)(len * 31 + (unsigned char)key[0] * 7 + (unsigned char)key[len - 1] * 13 +
-                         (unsigned char)key[len / 2] * 3);
+void ft_shape_init(struct ft_shape *shape) {
+  *shape = (struct ft_shape){0};
+  ft_names_init(&shape->keys);
 }
 
-static unsigned char *find_use(struct ft_shape *shape, const char *key, size_t len, bool add) {
-  if (len == 0 || len > FT_SHAPE_MAX_KEY) return NULL;
-  unsigned char slot = slot_of(key, len);
-  for (; shape->slots[slot]; slot++) {
-    int i = shape->slots[slot] - 1;
-    if (shape->keys[i].len == len && memcmp(shape->keys[i].key, key, len) == 0)
-      return &shape->keys[i].use;
-  }
-  if (!add || shape->count == FT_SHAPE_MAX_KEYS) return NULL;
-  shape->slots[slot] = (unsigned char)(shape->count + 1);
-  shape->keys[shape->count].len = (unsigned char)len;
-  memcpy(shape->keys[shape->count].key, key, len);
-  return &shape->keys[shape->count++].use;
+void ft_shape_free(struct ft_shape *shape) {
+  ft_names_free(&shape->keys);
 }
 
 bool ft_shape_add(struct ft_shape *shape, const char *key, size_t len, int use) {
-  unsigned char *found = find_use(shape, key, len, true);
-  if (found) *found |= (unsigned char)use;
-  return found != NULL;
+  if (len == 0 || len > FT_SHAPE_MAX_KEY) return false;
+  int place = ft_names_place(&shape->keys, key, len);
+  if (place == 0) {
+    if (shape->keys.count == FT_SHAPE_MAX_KEYS || !ft_names_add(&shape->keys, key, len))
+      return false;
+    place = shape->keys.count;
+  }
+  shape->uses[place - 1] |= (unsigned char)use;
+  return true;
 }
 
 static int use_of(const struct ft_shape *shape, const struct ft_json *s) {
@@ -46,8 +41,8 @@ static int use_of(const struct ft_shape *shape, const struct ft_json *s) {
     len = ft_json_unescape(plain, key, len);
     key = plain;
   }
-  const unsigned char *use = find_use((struct ft_shape *)shape, key, len, false);
-  return use ? *use : 0;
+  int place = ft_names_place(&shape->keys, key, len);
+  return place ? shape->uses[place - 1] : 0;
 }
 
 /* ---- writing ---- */

@@ -14,6 +14,7 @@
 
 #include "../host/buf.h"
 #include "jsonscan.h"
+#include "names.h"
 
 enum { /* uses of keys */
        FT_SHAPE_OPEN = 1,
@@ -39,18 +40,17 @@ enum {
   FT_SHAPE_MAX_VALUE = 64,
 };
 
-/* What matters. Filled by ft_shape_add from zero; read only afterwards. */
+/* What matters. Filled by ft_shape_add; read only afterwards. */
 struct ft_shape {
   size_t long_bytes;
-  int count;
-  struct {
-    unsigned char len, use;
-    char key[FT_SHAPE_MAX_KEY];
-  } keys[FT_SHAPE_MAX_KEYS];
-  unsigned char slots[256]; /* index into keys plus one */
+  struct ft_names keys;
+  unsigned char uses[FT_SHAPE_MAX_KEYS]; /* of the keys, by place */
 };
 
-/* Adds a use to a key. False: too long a key, or too many. */
+void ft_shape_init(struct ft_shape *shape);
+void ft_shape_free(struct ft_shape *shape);
+
+/* Adds a use to a key. False: too long a key, too many, or no memory. */
 bool ft_shape_add(struct ft_shape *shape, const char *key, size_t len, int use);
 
 struct ft_skeleton {

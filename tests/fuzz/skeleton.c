@@ -28,6 +28,7 @@ static void make_shape(struct ft_shape *shape, unsigned choice) {
   static const char *const keys[] = {"messages", "content", "role", "id", "url", "weight", "a", ""};
   static const int uses[] = {FT_SHAPE_OPEN, FT_SHAPE_VALUE, FT_SHAPE_LINK,
                              FT_SHAPE_JSON, FT_SHAPE_HEAD,  FT_SHAPE_LINK2};
+  ft_shape_init(shape);
   shape->long_bytes = choice;
   must(!ft_shape_add(shape, "", 0, FT_SHAPE_OPEN));
   add(shape, "messages", FT_SHAPE_OPEN);
@@ -70,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     ft_known_init(&known);
   }
   started = 1;
-  struct ft_shape shape = {0};
+  struct ft_shape shape;
   make_shape(&shape, data[0]);
   char *text =
       malloc(size > 1 ? size - 1 : 1); /* so that a sanitizer sees each byte read too much */
@@ -92,5 +93,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     pass_faults(&skeleton.scan, size);
   }
   free(text);
+  ft_shape_free(&shape);
   return 0;
 }
