@@ -34,19 +34,29 @@ local function differing(a, b, all)
   return list
 end
 
-local function texts(a, b)
-  local by, order, list = {}, {}, json.array {}
-  for side, set in ipairs { a, b } do
-    for _, text in ipairs(set) do
-      if not by[text.name] then
-        by[text.name] = {}
-        order[#order + 1] = text.name
+-- Goes through two lists of items by their names: the name, and a field of the item in each; nil where it is missing.
+local function by_name(a, b, field)
+  local by, order = {}, {}
+  for side, items in ipairs { a, b } do
+    for _, item in ipairs(items) do
+      if not by[item.name] then
+        by[item.name] = {}
+        order[#order + 1] = item.name
       end
-      by[text.name][side] = text.bytes
+      by[item.name][side] = item[field]
     end
   end
-  for _, name in ipairs(order) do
-    local left, right = by[name][1], by[name][2]
+  local i = 0
+  return function()
+    i = i + 1
+    local name = order[i]
+    if name then return name, by[name][1], by[name][2] end
+  end
+end
+
+local function texts(a, b)
+  local list = json.array {}
+  for name, left, right in by_name(a, b, "bytes") do
     if left ~= right then
       list[#list + 1] = { name = name, lines = json.array(linediff.unified(left or "", right or "")) }
     end
@@ -67,20 +77,9 @@ local function all_texts(a, b, long_a, long_b)
 end
 
 local function scores(a, b)
-  local by, order = {}, {}
-  for side, list in ipairs { a, b } do
-    for _, s in ipairs(list) do
-      if not by[s.name] then
-        by[s.name] = {}
-        order[#order + 1] = s.name
-      end
-      by[s.name][side] = s.value
-    end
-  end
   local list = json.array {}
-  for i, name in ipairs(order) do
-    local left, right = by[name][1], by[name][2]
-    list[i] = { name = name, a = left, b = right, difference = left and right and right - left or nil }
+  for name, left, right in by_name(a, b, "value") do
+    list[#list + 1] = { name = name, a = left, b = right, difference = left and right and right - left or nil }
   end
   return list
 end

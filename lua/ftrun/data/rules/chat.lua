@@ -188,13 +188,16 @@ local function hint(row)
   if tree.get(row, "prompt") or tree.get(row, "completion") then return "it looks like a completions pair" end
 end
 
+-- True, with one finding in place of many, when the row is of another kind.
+local function meant_otherwise(c, row)
+  local like = not tree.raw(row, "messages") and hint(row)
+  if like then c.found("missing_messages", "messages", "the row has no messages: " .. like) end
+  return like
+end
+
 --- A supervised row.
 function M.supervised(c, row)
-  local like = not tree.raw(row, "messages") and hint(row)
-  if like then
-    c.found("missing_messages", "messages", "the row has no messages: " .. like)
-    return
-  end
+  if meant_otherwise(c, row) then return end
   tree.known(c, row, "", M.KEYS, KEY_NAMES, "unknown_key")
   local roles, learns = M.messages(c, row, "")
   if not roles then return end
@@ -223,11 +226,7 @@ end
 
 --- A reinforcement row: it ends with the user, and has further keys for the grader.
 function M.reinforcement(c, row)
-  local like = not tree.raw(row, "messages") and hint(row)
-  if like then
-    c.found("missing_messages", "messages", "the row has no messages: " .. like)
-    return
-  end
+  if meant_otherwise(c, row) then return end
   check_format(c, row)
   local roles = M.messages(c, row, "")
   local last = roles and roles[#roles]
