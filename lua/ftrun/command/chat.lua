@@ -34,10 +34,10 @@ end
 
 -- A model that was trained with a system prompt answers best with it, and a question alone has none.
 local function mention_system(run)
-  local reader = dataset.reader(runs.dir(run) .. "/train.jsonl")
+  local reader <close> = dataset.reader(runs.dir(run) .. "/train.jsonl")
   local line = reader and reader:next()
-  if reader then reader:close() end
-  if line and line:find '^%s*{%s*"messages"%s*:%s*%[%s*{%s*"role"%s*:%s*"system"' then
+  local found = line and dataset.pick(line, { "messages[0].role" })
+  if found and found[1] == "system" then
     log.info "asked without the system prompt that its examples have; give it: --system \"...\""
   end
 end

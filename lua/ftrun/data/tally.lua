@@ -91,8 +91,7 @@ end
 ---@return ftrun.Tally
 function M.file(path, counter, options)
   options = options or {}
-  local reader = err.check("system", dataset.reader(path))
-  local _ <close> = setmetatable({}, { __close = function() reader:close() end })
+  local reader <close> = err.check("system", dataset.reader(path))
   local stream = M.stream(counter, options.limit)
   while true do
     local line, number, code = reader:next()

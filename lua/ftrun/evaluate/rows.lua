@@ -74,8 +74,7 @@ end
 ---@return ftrun.evaluate.Row[]
 ---@return integer silent  rows whose assistant says no text
 function M.read(path, settings, limit)
-  local reader = err.check("system", dataset.reader(path))
-  local _ <close> = setmetatable({}, { __close = function() reader:close() end })
+  local reader <close> = err.check("system", dataset.reader(path))
   local rows, silent = {}, 0
   while #rows < (limit or math.huge) do
     local line, number, code = reader:next()

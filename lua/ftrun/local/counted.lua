@@ -1,12 +1,8 @@
 --- Tokens as the model has them that the learner stands in for: what a plan says before is what is counted after.
-local dataset = require "ft.dataset"
-local err = require "ftrun.err"
-local time = require "ft.time"
+local tally = require "ftrun.data.tally"
 local tokens = require "ftrun.data.tokens"
 
 local M = {}
-
-local BATCH = 1 << 20 -- bytes that are counted in one go, while nobody is answered
 
 local counters = {}
 
@@ -32,21 +28,6 @@ end
 ---@param model string
 ---@param path string
 ---@return integer
-function M.file(model, path)
-  local reader <close> = setmetatable({ r = err.check("system", dataset.reader(path)) },
-    { __close = function(s) s.r:close() end })
-  local c, total, batch, bytes = counter(model), 0, {}, 0
-  local function add()
-    for _, n in ipairs(c:rows(batch)) do total = total + (n or 0) end
-    batch, bytes = {}, 0
-    time.sleep(0)
-  end
-  for line in reader.r.next, reader.r do
-    batch[#batch + 1], bytes = line, bytes + #line
-    if bytes >= BATCH then add() end
-  end
-  add()
-  return total
-end
+function M.file(model, path) return tally.file(path, counter(model)).billed end
 
 return M

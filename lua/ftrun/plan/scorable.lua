@@ -9,9 +9,9 @@ local M = {}
 local ROWS = 50 -- that are looked at
 
 local function expected_of(path)
-  local list, reader = {}, dataset.reader(path)
+  local list = {}
+  local reader <close> = dataset.reader(path)
   if not reader then return list end
-  local _ <close> = setmetatable({}, { __close = function() reader:close() end })
   for line in reader.next, reader do
     local found = dataset.pick(line, { "messages[-1].content" })
     if found and found[1] then list[#list + 1] = found[1] end

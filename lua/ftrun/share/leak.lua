@@ -12,8 +12,7 @@ local M = {}
 ---@return integer? line
 ---@return string? what  "a value that is a secret here", "an AWS access key (AKIA***)"
 function M.find(path)
-  local reader = err.check("system", dataset.reader(path))
-  local _ <close> = setmetatable({}, { __close = function() reader:close() end })
+  local reader <close> = err.check("system", dataset.reader(path))
   while true do
     local line, number, code = reader:next()
     if not line then

@@ -127,10 +127,8 @@ end
 -- ---- copies ----
 
 local function copy(from, to, change)
-  local reader = err.check("system", dataset.reader(from))
-  local _ <close> = setmetatable({}, { __close = function() reader:close() end })
-  local out = err.check("system", fs.append(to))
-  local _ <close> = setmetatable({}, { __close = function() out:close() end })
+  local reader <close> = err.check("system", dataset.reader(from))
+  local out <close> = err.check("system", fs.append(to))
   local parts, bytes = {}, 0
   while true do
     local line, message, code = reader:next()

@@ -44,9 +44,8 @@ end
 local function each_row(dir, sides, each)
   for _, side in ipairs { "train", "validation" } do
     if sides[side] and sides[side].sha256 then
-      local reader = ft_dataset.reader(("%s/%s.jsonl"):format(dir, side))
+      local reader <close> = ft_dataset.reader(("%s/%s.jsonl"):format(dir, side))
       if not reader then return false end
-      local _ <close> = setmetatable({}, { __close = function() reader:close() end })
       for line, number in function() return reader:next() end do
         local prompt, all = row_of(line)
         each(prompt, all, side)
